@@ -1,0 +1,56 @@
+package atomicfile
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Link makes dst the same file as src, replacing what is there: a hard link
+// where the file system allows one, which costs no space, else a copy with the
+// mode of src. Linking twice is harmless.
+func Link(src, dst string) error {
+	from, err := os.Stat(src)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", dst, err)
+	}
+	if to, err := os.Lstat(dst); err == nil && os.SameFile(from, to) {
+		return nil
+	}
+	if hardLink(src, dst) == nil {
+		return SyncDir(filepath.Dir(dst))
+	}
+	// Why the link failed does not matter (another file system, too many links,
+	// not our file): a copy either works or says what is wrong.
+	if err := copyFile(src, dst, from.Mode().Perm()); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", src, dst, err)
+	}
+	return nil
+}
+
+// hardLink links under another name first, because link(2) does not replace.
+func hardLink(src, dst string) error {
+	tmp := filepath.Join(filepath.Dir(dst), "."+filepath.Base(dst)+rand.Text())
+	if err := os.Link(src, tmp); err != nil {
+		return err
+	}
+	// If dst became the same file meanwhile, rename(2) does nothing and leaves
+	// tmp behind; otherwise there is nothing left to remove.
+	defer os.Remove(tmp)
+	return os.Rename(tmp, dst)
+}
+
+func copyFile(src, dst string, perm fs.FileMode) error {
+	in, err := os.Open(src)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return replace(dst, perm, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+}

@@ -1,0 +1,16 @@
+package bus
+
+import "errors"
+
+// Sentinel errors of requests.
+var (
+	// ErrNobody means that no master can be reached right now: none listens, or
+	// the connection is down. Wait a little and ask again.
+	ErrNobody = errors.New("no master answers")
+	// ErrRefused means that the master answered, and refused: the error's text
+	// holds its words.
+	ErrRefused = errors.New("the master refused")
+	// ErrCredentials means that the server does not know these credentials, or
+	// that they are no credentials at all.
+	ErrCredentials = errors.New("credentials not accepted")
+)

@@ -1,0 +1,148 @@
+package bus
+
+import (
+	"time"
+
+	"pinwheel/internal/farm"
+)
+
+// Protocol is the version of the messages of this package. Both sides refuse
+// another one in words: a changed meaning needs a new number, a new optional
+// field does not.
+const Protocol = 1
+
+// Head is embedded in every message. Senders need not fill it in.
+type Head struct {
+	Protocol int `json:"protocol"`
+}
+
+// ServedTarget is a target that a slave builds for, and what is true there.
+type ServedTarget struct {
+	Target farm.Target `json:"target"`
+	Facts  farm.Facts  `json:"facts"`
+}
+
+// Hello is the first thing a slave says after each start.
+type Hello struct {
+	Head
+	Version string         `json:"version"` // of the program
+	Targets []ServedTarget `json:"targets"`
+	Held    []string       `json:"held"`    // tokens of leases that it builds, or has finished and not reported
+	Machine string         `json:"machine"` // "Raspberry Pi 4 Model B"
+	OS      string         `json:"os"`      // "Debian GNU/Linux 12 (bookworm)"
+	Memory  int64          `json:"memory"`  // bytes
+}
+
+// Welcome is the master's answer to Hello: the settings of this farm.
+type Welcome struct {
+	Head
+	Error    string        `json:"error"`
+	HTTP     string        `json:"http"`     // base URL of uploads and site
+	Index    string        `json:"index"`    // the farm's own simple/ (PEP 503)
+	Upstream string        `json:"upstream"` // the index that builds use
+	Beat     time.Duration `json:"beat"`     // between two beats
+	Lease    time.Duration `json:"lease"`    // length of a lease
+	Drop     []string      `json:"drop"`     // of Held: no longer this slave's, abandon them
+}
+
+// Next asks for a job.
+type Next struct {
+	Head
+	Request string        `json:"request"` // random; a repeat gets the same lease
+	Targets []farm.Target `json:"targets"`
+	Held    []string      `json:"held"`
+}
+
+// NextReply brings a job; without a lease there is nothing yet, ask again.
+type NextReply struct {
+	Head
+	Error string      `json:"error"`
+	Lease *farm.Lease `json:"lease"`
+}
+
+// Beat renews the leases held and says how the slave is.
+type Beat struct {
+	Head
+	Held        []string `json:"held"`
+	Doing       string   `json:"doing"`       // "building numpy 1.26.4", for people
+	Load        float64  `json:"load"`        // of the last minute
+	Temperature float64  `json:"temperature"` // °C; 0 when unknown
+	MemoryFree  int64    `json:"memory_free"` // bytes
+	DiskFree    int64    `json:"disk_free"`   // bytes
+}
+
+// BeatReply says what to go on with.
+type BeatReply struct {
+	Head
+	Error  string   `json:"error"`
+	Abort  []string `json:"abort"`  // tokens whose build is to end now
+	Paused bool     `json:"paused"` // ask for no further job
+}
+
+// Report is the end of a build. It is repeated, byte for byte, until it is
+// accepted; between the repeats the slave uploads what the master needs.
+type Report struct {
+	Head
+	Token   string       `json:"token"`
+	Job     int64        `json:"job"`
+	Outcome farm.Outcome `json:"outcome"`
+	Failure farm.Failure `json:"failure"` // of a failed build
+	Excerpt string       `json:"excerpt"` // what of the log explains it, at most MaxExcerpt
+	Wheels  []farm.File  `json:"wheels"`  // of a good build
+	Log     farm.File    `json:"log"`     // zero: there is none
+	Record  farm.Record  `json:"record"`
+	Sdist   *farm.Sdist  `json:"sdist"` // what was really built; null until the slave can prove it
+}
+
+// ReportReply asks for files, or ends the report.
+type ReportReply struct {
+	Head
+	Error    string `json:"error"`
+	Accepted bool   `json:"accepted"` // it is in the database: forget the job
+	Reason   string `json:"reason"`   // why it did not count: "stale lease", "rejected: …"
+	Need     []Need `json:"need"`     // upload these, then report again
+}
+
+// Need is one file that the master lacks, and where to PUT it.
+type Need struct {
+	SHA256 string `json:"sha256"`
+	URL    string `json:"url"`
+	Token  string `json:"token"` // bound to lease, size and SHA-256
+}
+
+// The orders that Control can carry.
+const (
+	DoPause  = "pause"  // ask for no further job
+	DoResume = "resume" // the end of a pause
+	DoAbort  = "abort"  // end the build of the lease Token
+	DoQuit   = "quit"   // end the program when nothing is being built
+)
+
+// Control is an order to one slave. It is not answered: the next beat shows
+// whether it arrived.
+type Control struct {
+	Head
+	Do    string `json:"do"`
+	Token string `json:"token"` // of the lease, for abort
+}
+
+// LogChunk is a piece of a build's log while it is written.
+type LogChunk struct {
+	Head
+	Job    int64  `json:"job"`
+	Offset int64  `json:"offset"` // of Data in the log, bytes
+	Data   []byte `json:"data"`   // at most MaxLogChunk
+}
+
+// Event says that something changed, for whoever watches. Events may be lost;
+// the database is the truth.
+type Event struct {
+	Head
+	Kind    string    `json:"kind"` // one word: it becomes a part of the subject
+	Package string    `json:"package"`
+	Version string    `json:"version"`
+	Target  string    `json:"target"`
+	Slave   string    `json:"slave"`
+	Detail  string    `json:"detail"`
+	At      time.Time `json:"at"`
+}
