@@ -1,0 +1,89 @@
+// Package store is every SQL statement of the farm, one file per noun, and the
+// only user of pgx. An exported method is one transaction: after a crash either
+// all of it happened or nothing. Foreign errors become farm's sentinels here. It
+// decides no policy and calls nobody back.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"pinwheel/internal/farm"
+)
+
+// Store is a pool of connections to one farm's database.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// Open connects to dsn and checks that the schema is this binary's. An older or
+// newer schema is farm.ErrSchema, and the error names the remedy.
+func Open(ctx context.Context, dsn string) (*Store, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", redact(err))
+	}
+	// Several stages and hundreds of slaves share the pool; a claim takes a
+	// millisecond, so a few connections serve them all.
+	cfg.MaxConns = max(cfg.MaxConns, 16)
+	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
+	cfg.ConnConfig.RuntimeParams["application_name"] = "pinwheel"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", redact(err))
+	}
+	s := &Store{pool: pool}
+	if err := s.checkSchema(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends all connections; calls under way are waited for.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping says whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("ping the database: %w", err)
+	}
+	return nil
+}
+
+// redact keeps a password that stands in a connection URL out of logs: pgx's
+// error for a URL that it cannot parse repeats the URL.
+func redact(err error) error {
+	var perr *pgconn.ParseConfigError
+	if errors.As(err, &perr) {
+		return errors.New("cannot be parsed; want postgres://USER@HOST/NAME")
+	}
+	return err
+}
+
+// inTx runs f in one transaction and commits it when f returns nil.
+func (s *Store) inTx(ctx context.Context, what string, f func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, s.pool, f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, translate(err))
+	}
+	return nil
+}
+
+// translate turns pgx's and Postgres's words into farm's.
+func translate(err error) error {
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return farm.ErrNotFound
+	case errors.As(err, &pg) && pg.Code == "23505": // unique_violation
+		return fmt.Errorf("%w: %s", farm.ErrConflict, pg.Detail)
+	}
+	return err
+}
