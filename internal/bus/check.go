@@ -1,0 +1,214 @@
+package bus
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"pinwheel/internal/farm"
+)
+
+// Limits on what one message may hold. A slave that keeps to this package never
+// meets them: what is free text is cut before it is sent.
+const (
+	MaxExcerpt  = 2 << 10  // bytes of Report.Excerpt
+	MaxLogChunk = 64 << 10 // bytes of LogChunk.Data
+	MaxHeld     = 256      // leases of one slave
+	MaxTargets  = 64       // targets of one slave
+	MaxWheels   = 16       // wheels of one build
+	MaxFile     = 8 << 30  // bytes of one file
+
+	maxText = 1 << 10 // bytes of any other text
+	maxWord = 128     // bytes of a token, a version, a fact
+)
+
+var (
+	word     = regexp.MustCompile(`^[!-~]{1,128}$`)
+	sha256   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	fileName = regexp.MustCompile(`^[^/\x00-\x1f\x7f]{1,255}$`)
+)
+
+// checker collects the first thing that is wrong with a message, so that the
+// checks below read as a table.
+type checker struct{ err error }
+
+func (c *checker) want(ok bool, format string, args ...any) {
+	if !ok && c.err == nil {
+		c.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (c *checker) word(field, s string) {
+	c.want(word.MatchString(s), "%s %.40q: want 1 to %d printable characters", field, s, maxWord)
+}
+
+// text refuses NUL because Postgres cannot store it.
+func (c *checker) text(field, s string, limit int) {
+	c.want(len(s) <= limit, "%s has %d bytes, at most %d are allowed", field, len(s), limit)
+	c.want(!strings.ContainsRune(s, 0), "%s holds a NUL", field)
+}
+
+func (c *checker) size(field string, n int64) {
+	c.want(n >= 0, "%s is %d, less than nothing", field, n)
+}
+
+func (c *checker) number(field string, f float64) {
+	c.want(math.Abs(f) < 1e9, "%s is %g", field, f)
+}
+
+func (c *checker) words(field string, list []string) {
+	c.want(len(list) <= MaxHeld, "%s has %d entries, at most %d are allowed", field, len(list), MaxHeld)
+	for _, s := range list {
+		c.word(field, s)
+	}
+}
+
+func (c *checker) target(t farm.Target) {
+	_, err := farm.ParseTarget(t.String())
+	c.want(err == nil, "%v", err)
+}
+
+func (c *checker) targets(n int) {
+	c.want(n >= 1 && n <= MaxTargets, "%d targets: want 1 to %d", n, MaxTargets)
+}
+
+func (c *checker) file(field string, f farm.File) {
+	c.want(fileName.MatchString(f.Name), "%s: %.80q is not a plain file name", field, f.Name)
+	c.want(sha256.MatchString(f.SHA256), "%s: %.80q is not a SHA-256 in lower-case hex", field, f.SHA256)
+	c.want(f.Size >= 0 && f.Size <= MaxFile, "%s: a size of %d bytes", field, f.Size)
+}
+
+func (c *checker) record(r farm.Record) {
+	c.number("record.seconds", r.Seconds)
+	c.want(r.Seconds >= 0, "record.seconds is %g", r.Seconds)
+	c.size("record.peak_rss_bytes", r.PeakRSS)
+	c.text("record.sandbox", r.Sandbox, maxText)
+	c.text("record.python", r.PythonVer, maxText)
+	c.text("record.pip", r.PipVer, maxText)
+	c.text("record.compiler", r.Compiler, maxText)
+	c.text("record.os", r.OS, maxText)
+}
+
+func (m Hello) check() error {
+	var c checker
+	c.text("version", m.Version, maxWord)
+	c.targets(len(m.Targets))
+	for _, t := range m.Targets {
+		c.target(t.Target)
+		c.text("facts.python", t.Facts.Python, maxWord)
+		c.text("facts.glibc", t.Facts.Glibc, maxWord)
+		c.text("facts.codename", t.Facts.Codename, maxWord)
+	}
+	c.words("held", m.Held)
+	c.text("machine", m.Machine, maxText)
+	c.text("os", m.OS, maxText)
+	c.size("memory", m.Memory)
+	return c.err
+}
+
+func (m Next) check() error {
+	var c checker
+	c.word("request", m.Request)
+	c.targets(len(m.Targets))
+	for _, t := range m.Targets {
+		c.target(t)
+	}
+	c.words("held", m.Held)
+	return c.err
+}
+
+func (m Beat) check() error {
+	var c checker
+	c.words("held", m.Held)
+	c.text("doing", m.Doing, maxText)
+	c.number("load", m.Load)
+	c.number("temperature", m.Temperature)
+	c.size("memory_free", m.MemoryFree)
+	c.size("disk_free", m.DiskFree)
+	return c.err
+}
+
+func (m Report) check() error {
+	var c checker
+	c.word("token", m.Token)
+	c.want(m.Job > 0, "job %d: want a number above 0", m.Job)
+	c.outcome(m)
+	c.text("failure.detail", m.Failure.Detail, maxText)
+	c.text("failure.hint", m.Failure.Hint, maxText)
+	c.text("excerpt", m.Excerpt, MaxExcerpt)
+	c.want(len(m.Wheels) <= MaxWheels, "%d wheels, at most %d are allowed", len(m.Wheels), MaxWheels)
+	for _, f := range m.Wheels {
+		c.file("wheel", f)
+	}
+	if m.Log != (farm.File{}) {
+		c.file("log", m.Log)
+	}
+	c.record(m.Record)
+	if m.Sdist != nil {
+		c.sdist(*m.Sdist)
+	}
+	return c.err
+}
+
+func (c *checker) outcome(m Report) {
+	switch m.Outcome {
+	case farm.OutcomeBuilt:
+		c.want(len(m.Wheels) > 0, "a build that succeeded without a wheel")
+		c.want(m.Failure.Cause == "", "a build that succeeded, and failed as %.40q", m.Failure.Cause)
+	case farm.OutcomeFailed:
+		c.want(len(m.Wheels) == 0, "a build that failed with %d wheels", len(m.Wheels))
+		c.want(m.Failure.Cause.Valid(), "cause %.40q is not known", m.Failure.Cause)
+	default:
+		c.want(false, "outcome %.40q: want built or failed", m.Outcome)
+	}
+}
+
+func (c *checker) sdist(s farm.Sdist) {
+	c.file("sdist", farm.File{Name: s.Filename, SHA256: s.SHA256, Size: s.Size})
+	c.text("sdist.url", s.URL, maxText)
+}
+
+func (m Control) check() error {
+	var c checker
+	switch m.Do {
+	case DoAbort:
+		c.word("token", m.Token)
+	case DoPause, DoResume, DoQuit:
+	default:
+		c.want(false, "order %.40q is not known", m.Do)
+	}
+	return c.err
+}
+
+func (m LogChunk) check() error {
+	var c checker
+	c.want(m.Job > 0, "job %d: want a number above 0", m.Job)
+	c.size("offset", m.Offset)
+	c.want(len(m.Data) <= MaxLogChunk, "%d bytes of log, at most %d are allowed", len(m.Data), MaxLogChunk)
+	return c.err
+}
+
+func (m Event) check() error {
+	var c checker
+	c.want(eventKind.MatchString(m.Kind), "event %.40q: want one word of a-z, 0-9 and -", m.Kind)
+	return c.err
+}
+
+var eventKind = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+
+// CutText makes s fit into limit bytes as the checks want it: valid UTF-8 and
+// without NUL. Of a text that is too long the end is kept, since a log's end says
+// why it ended.
+func CutText(s string, limit int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+	if len(s) <= limit {
+		return s
+	}
+	s = s[len(s)-limit:]
+	for len(s) > 0 && !utf8.RuneStart(s[0]) {
+		s = s[1:]
+	}
+	return s
+}

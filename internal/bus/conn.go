@@ -1,0 +1,221 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+const (
+	dialWithin  = 5 * time.Second
+	drainWithin = 5 * time.Second
+	flushWithin = 5 * time.Second
+)
+
+// Options say where to connect and as whom.
+type Options struct {
+	URL       string  // "nats://host:port"
+	InProcess *Server // instead of URL: the server of this process
+
+	Creds     []byte // as Enroll returned them
+	CredsFile string // instead of Creds: read here
+
+	Label string // what the server's log calls this connection
+	Log   zerolog.Logger
+
+	// Wait makes Connect wait for a server that is not there yet, until the
+	// context ends. Without it, that is an error.
+	Wait bool
+}
+
+// Conn is a connection that comes back by itself: when it is lost, it is sought
+// again for ever, with pauses that grow to about two seconds. Requests fail with
+// ErrNobody meanwhile; nothing is kept to be sent later, when it may no longer
+// be true.
+type Conn struct {
+	nc     *nats.Conn
+	id     Identity
+	log    zerolog.Logger
+	closed chan struct{}
+
+	mu   sync.Mutex
+	lost chan struct{} // closed when the connection of the moment is lost
+}
+
+// Connect returns when the server has let us in. Wrong credentials are an error
+// that matches ErrCredentials.
+func Connect(ctx context.Context, o Options) (*Conn, error) {
+	creds, err := o.creds()
+	if err != nil {
+		return nil, err
+	}
+	id, err := ReadIdentity(creds)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
+	}
+	c := &Conn{id: id, log: o.Log, closed: make(chan struct{}), lost: make(chan struct{})}
+	for attempt := 1; ; attempt++ {
+		c.nc, err = nats.Connect(o.URL, c.options(o, creds)...)
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(err, nats.ErrAuthorization):
+			return nil, fmt.Errorf("connect to %s as %s %s: %w: they were revoked, or are of another farm: enroll again",
+				o.where(), id.Role, id.Name, ErrCredentials)
+		case !o.Wait:
+			return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
+		}
+		if err := c.pause(ctx, attempt, err); err != nil {
+			return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
+		}
+	}
+}
+
+func (o Options) creds() ([]byte, error) {
+	if o.CredsFile == "" {
+		return o.Creds, nil
+	}
+	creds, err := os.ReadFile(o.CredsFile)
+	if err != nil {
+		return nil, fmt.Errorf("read credentials: %w", err)
+	}
+	return creds, nil
+}
+
+func (o Options) where() string {
+	if o.InProcess != nil {
+		return "the NATS server of this process"
+	}
+	return "NATS at " + o.URL
+}
+
+// pause waits before the next attempt; cause is why there must be one.
+func (c *Conn) pause(ctx context.Context, attempt int, cause error) error {
+	c.log.Warn().Err(cause).Int("attempt", attempt).Msg("NATS cannot be reached, trying again")
+	t := time.NewTimer(reconnectDelay(attempt))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w (last attempt: %w)", ctx.Err(), cause)
+	case <-t.C:
+		return nil
+	}
+}
+
+// reconnectDelay is random by half, so that a farm of slaves does not come back
+// all at once.
+func reconnectDelay(attempt int) time.Duration {
+	d := min(50*time.Millisecond<<min(attempt, 6), 2*time.Second)
+	return d/2 + rand.N(d)
+}
+
+func (c *Conn) options(o Options, creds []byte) []nats.Option {
+	opts := []nats.Option{
+		nats.Name(o.Label),
+		nats.UserCredentialBytes(creds),
+		nats.CustomInboxPrefix(inbox(c.id.Role, c.id.Name)),
+		nats.Timeout(dialWithin),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(maxPings),
+		nats.MaxReconnects(-1),
+		nats.CustomReconnectDelay(reconnectDelay),
+		// A master that starts again may refuse everyone for a moment.
+		nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectBufSize(-1),
+		nats.DrainTimeout(drainWithin),
+		nats.DisconnectErrHandler(c.disconnected),
+		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info().Msg("NATS is back") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			c.log.Warn().Err(err).Msg("NATS complains")
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
+	}
+	if o.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(o.InProcess))
+	}
+	return opts
+}
+
+// disconnected lets every request that waits for an answer go: it will not come.
+func (c *Conn) disconnected(nc *nats.Conn, err error) {
+	c.mu.Lock()
+	close(c.lost)
+	c.lost = make(chan struct{})
+	c.mu.Unlock()
+	if nc.IsClosed() || nc.IsDraining() {
+		return
+	}
+	c.log.Warn().AnErr("cause", err).Msg("NATS is lost, reconnecting")
+}
+
+func (c *Conn) lostSignal() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
+}
+
+// Identity says whose credentials this connection has.
+func (c *Conn) Identity() Identity { return c.id }
+
+// Connected says whether the server can be reached right now.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// Close lets what is under way finish, for at most five seconds, and returns when
+// the connection is gone.
+func (c *Conn) Close() {
+	if err := c.nc.Drain(); err != nil {
+		c.nc.Close()
+	}
+	<-c.closed
+}
+
+// subscribe returns when the server knows of the subscription, so that whoever
+// sends after it is heard. stop waits for the last call of f to return; f must
+// not call it.
+func (c *Conn) subscribe(subject, queue string, f nats.MsgHandler) (stop func(), err error) {
+	done := make(chan struct{})
+	sub, err := c.nc.QueueSubscribe(subject, queue, f)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe %s: %w", subject, translate(err))
+	}
+	sub.SetClosedHandler(func(string) { close(done) })
+	stop = func() {
+		// An error means that it has ended already, with its connection.
+		_ = sub.Unsubscribe()
+		<-done
+	}
+	if err := c.nc.FlushTimeout(flushWithin); err != nil {
+		stop()
+		return nil, fmt.Errorf("subscribe %s: %w", subject, translate(err))
+	}
+	return stop, nil
+}
+
+func (c *Conn) publish(subject string, m stamped) error {
+	data, err := encode(m)
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", subject, err)
+	}
+	if err := c.nc.Publish(subject, data); err != nil {
+		return fmt.Errorf("publish %s: %w", subject, translate(err))
+	}
+	return nil
+}
+
+// translate turns nats.go's errors into this package's.
+func translate(err error) error {
+	for _, e := range []error{nats.ErrNoResponders, nats.ErrReconnectBufExceeded, nats.ErrDisconnected,
+		nats.ErrConnectionClosed, nats.ErrConnectionDraining, nats.ErrTimeout, nats.ErrConnectionReconnecting} {
+		if errors.Is(err, e) {
+			return fmt.Errorf("%w (%w)", ErrNobody, err)
+		}
+	}
+	return err
+}

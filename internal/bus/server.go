@@ -1,0 +1,167 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+)
+
+// MaxMessage is the size in bytes that the server lets through. Files travel by
+// HTTP, so that no message is long enough to delay the heartbeats behind it.
+const MaxMessage = 1 << 20
+
+// pingEvery finds a frozen peer after three unanswered pings: a frozen master is
+// left within 10 s (design 5).
+const (
+	pingEvery = 2 * time.Second
+	maxPings  = 2
+)
+
+// startWithin is generous: a server is ready after 5 ms on an idle machine.
+const startWithin = 30 * time.Second
+
+// ServerConfig is the manual of StartServer.
+type ServerConfig struct {
+	Listen    string // "host:port", port 0 for any free one; empty: connections within this process only
+	Authority *Authority
+	Log       zerolog.Logger
+}
+
+// Server is a NATS server within this process. Nobody gets in without
+// credentials of its authority.
+type Server struct {
+	s      *server.Server
+	listen string
+}
+
+// StartServer returns when the server takes connections. An address that cannot
+// be had is an error that names it.
+func StartServer(cfg ServerConfig) (*Server, error) {
+	opts, err := serverOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start NATS: %w", err)
+	}
+	log := &serverLog{log: cfg.Log, fatal: make(chan error, 1)}
+	s.SetLoggerV2(log, false, false, false)
+	srv := &Server{s: s, listen: cfg.Listen}
+	s.Start()
+	if err := srv.waitReady(log); err != nil {
+		srv.Close()
+		return nil, err
+	}
+	return srv, nil
+}
+
+func serverOptions(cfg ServerConfig) (*server.Options, error) {
+	opts := &server.Options{
+		ServerName:   "pinwheel",
+		DontListen:   cfg.Listen == "",
+		PingInterval: pingEvery,
+		MaxPingsOut:  maxPings,
+		MaxPayload:   MaxMessage,
+		NoSigs:       true, // signals are the program's
+	}
+	if cfg.Listen != "" {
+		host, port, err := splitListen(cfg.Listen)
+		if err != nil {
+			return nil, err
+		}
+		opts.Host, opts.Port = host, port
+	}
+	return opts, trust(opts, cfg.Authority)
+}
+
+// trust makes the server know the authority: its operator, and its accounts in
+// memory.
+func trust(opts *server.Options, a *Authority) error {
+	operator, err := jwt.DecodeOperatorClaims(a.operator.JWT)
+	if err != nil {
+		return fmt.Errorf("start NATS: operator: %w", err)
+	}
+	resolver := &server.MemAccResolver{}
+	for _, id := range []identity{a.account, a.system} {
+		if err := resolver.Store(id.Public, id.JWT); err != nil {
+			return fmt.Errorf("start NATS: account %s: %w", id.Public, err)
+		}
+	}
+	opts.TrustedOperators = []*jwt.OperatorClaims{operator}
+	opts.SystemAccount = a.system.Public
+	opts.AccountResolver = resolver
+	return nil
+}
+
+func splitListen(listen string) (string, int, error) {
+	host, text, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, fmt.Errorf("NATS address %q: want host:port, for example 127.0.0.1:4222", listen)
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("NATS address %q: port %q: want 0 to 65535", listen, text)
+	}
+	if port == 0 {
+		return host, server.RANDOM_PORT, nil
+	}
+	return host, int(port), nil
+}
+
+// waitReady asks in short steps, because a server that cannot start tells its
+// log and nobody else.
+func (s *Server) waitReady(log *serverLog) error {
+	for deadline := time.Now().Add(startWithin); time.Now().Before(deadline); {
+		select {
+		case err := <-log.fatal:
+			return s.explain(err)
+		default:
+		}
+		if s.s.ReadyForConnections(50 * time.Millisecond) {
+			return nil
+		}
+	}
+	return s.explain(fmt.Errorf("not ready after %v", startWithin))
+}
+
+// explain names the address and what to do. The server keeps the cause of a
+// refused address only as words, so the address is tried once more.
+func (s *Server) explain(err error) error {
+	if s.listen == "" {
+		return fmt.Errorf("start NATS: %w", err)
+	}
+	l, again := net.Listen("tcp", s.listen)
+	switch {
+	case again == nil:
+		l.Close()
+		return fmt.Errorf("start NATS on %s: %w", s.listen, err)
+	case errors.Is(again, syscall.EADDRINUSE):
+		return fmt.Errorf("start NATS on %s: the address is taken by another program (another master?): %w", s.listen, again)
+	}
+	return fmt.Errorf("start NATS on %s: %w", s.listen, again)
+}
+
+// URL is where slaves connect; empty if the server does not listen.
+func (s *Server) URL() string {
+	if s.listen == "" {
+		return ""
+	}
+	return s.s.ClientURL()
+}
+
+// InProcessConn opens a connection that needs no network; Connect uses it.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.s.InProcessConn() }
+
+// Close ends the server and its connections, and returns when nothing of it runs.
+func (s *Server) Close() {
+	s.s.Shutdown()
+	s.s.WaitForShutdown()
+}

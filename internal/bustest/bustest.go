@@ -1,0 +1,74 @@
+// Package bustest gives tests a wire of their own: a real NATS server in the
+// process, with an authority in a temporary folder and a master's connection.
+//
+// Everything ends with the test that started it. It never listens outside the
+// loopback address.
+package bustest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+// Farm is the wire of one test.
+type Farm struct {
+	Server    *bus.Server
+	Authority *bus.Authority
+	Master    *bus.Conn
+}
+
+// Start returns when the server takes connections, on a free port of the
+// loopback address, and the master is connected.
+func Start(t testing.TB) *Farm {
+	t.Helper()
+	authority, err := bus.OpenAuthority(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := bus.StartServer(bus.ServerConfig{Listen: "127.0.0.1:0", Authority: authority, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	creds, err := authority.MasterCreds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Farm{Server: server, Authority: authority}
+	f.Master = f.Connect(t, "master", creds)
+	return f
+}
+
+// Creds enrolls name and returns the text of its credentials file.
+func (f *Farm) Creds(t testing.TB, name string, role farm.Role) []byte {
+	t.Helper()
+	creds, _, err := f.Authority.Enroll(name, role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return creds
+}
+
+// Connect opens a connection with creds that ends with the test.
+func (f *Farm) Connect(t testing.TB, label string, creds []byte) *bus.Conn {
+	t.Helper()
+	c, err := bus.Connect(context.Background(), bus.Options{
+		URL: f.Server.URL(), Creds: creds, Label: label, Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Slave enrolls a slave and connects as it.
+func (f *Farm) Slave(t testing.TB, name string) *bus.Conn {
+	t.Helper()
+	return f.Connect(t, name, f.Creds(t, name, farm.RoleSlave))
+}
