@@ -24,8 +24,7 @@ func parseHeader(b []byte) (header, error) {
 		return header{}, errors.New("not valid UTF-8")
 	}
 	h := header{fields: map[string][]string{}}
-	var name string
-	var value []string
+	var field []string // the lines of the field that is being read
 	rest, more := string(b), true
 	for line := ""; more; {
 		line, rest, more = strings.Cut(rest, "\n")
@@ -35,29 +34,37 @@ func parseHeader(b []byte) (header, error) {
 		if strings.ContainsAny(line, "\r\x00") {
 			return header{}, fmt.Errorf("line %s: a control character in a field", quote(line))
 		}
-		if line[0] == ' ' || line[0] == '\t' {
-			if name == "" {
-				return header{}, errors.New("the first line continues nothing")
+		if folded := line[0] == ' ' || line[0] == '\t'; !folded {
+			if err := h.add(field); err != nil {
+				return header{}, err
 			}
-			value = append(value, strings.TrimSpace(line))
-			continue
+			field = field[:0]
 		}
-		h.add(name, value)
-		key, text, ok := strings.Cut(line, ":")
-		if !ok || key == "" || !only(key, "-_") {
-			return header{}, fmt.Errorf("line %s: not of the form Name: value", quote(line))
-		}
-		name, value = strings.ToLower(key), []string{strings.TrimSpace(text)}
+		field = append(field, line)
 	}
-	h.add(name, value)
-	return h, nil
+	return h, h.add(field)
 }
 
 // add stores a field whose lines are complete; folded lines become one.
-func (h header) add(name string, lines []string) {
-	if name != "" {
-		h.fields[name] = append(h.fields[name], strings.TrimSpace(strings.Join(lines, " ")))
+func (h header) add(lines []string) error {
+	if len(lines) == 0 {
+		return nil
 	}
+	name, first, ok := strings.Cut(lines[0], ":")
+	if !ok || name == "" || !only(name, "-_") {
+		return fmt.Errorf("line %s: not in the form Name: value", quote(lines[0]))
+	}
+	value := strings.TrimSpace(first)
+	if len(lines) > 1 {
+		words := []string{value}
+		for _, line := range lines[1:] {
+			words = append(words, strings.TrimSpace(line))
+		}
+		value = strings.TrimSpace(strings.Join(words, " "))
+	}
+	name = strings.ToLower(name)
+	h.fields[name] = append(h.fields[name], value)
+	return nil
 }
 
 // all returns every value of a field.

@@ -27,7 +27,7 @@ func operators() []string { return []string{"===", "~=", "==", "!=", "<=", ">=",
 func ParseSpecifiers(s string) (Specifiers, error) {
 	var set Specifiers
 	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part == "" {
+		if part = trim(part); part == "" {
 			continue
 		}
 		c, err := parseClause(part)
@@ -36,15 +36,42 @@ func ParseSpecifiers(s string) (Specifiers, error) {
 		}
 		set.clauses = append(set.clauses, c)
 	}
-	slices.SortFunc(set.clauses, func(a, b clause) int { return strings.Compare(a.String(), b.String()) })
-	set.clauses = slices.CompactFunc(set.clauses, func(a, b clause) bool { return a.String() == b.String() })
+	set.arrange()
 	return set, nil
+}
+
+// arrange sorts the clauses and drops those that say the same as an earlier one.
+func (s *Specifiers) arrange() {
+	slices.SortFunc(s.clauses, func(a, b clause) int { return strings.Compare(a.String(), b.String()) })
+	seen := map[string]bool{}
+	s.clauses = slices.DeleteFunc(s.clauses, func(c clause) bool {
+		key := c.key()
+		repeated := seen[key]
+		seen[key] = true
+		return repeated
+	})
+}
+
+// key is alike for clauses that mean the same. Trailing zeros count only for
+// those that look at how long the release is.
+func (c clause) key() string {
+	switch {
+	case c.op == "===":
+		return c.String()
+	case c.op == "~=" || c.prefix:
+		return fmt.Sprint(c.op, c.version, c.prefix)
+	}
+	v := c.version
+	for len(v.release) > 1 && v.release[len(v.release)-1] == zero {
+		v.release = v.release[:len(v.release)-1]
+	}
+	return c.op + v.String()
 }
 
 func parseClause(s string) (clause, error) {
 	for _, op := range operators() {
 		if raw, ok := strings.CutPrefix(s, op); ok {
-			c := clause{op: op, raw: strings.TrimSpace(raw)}
+			c := clause{op: op, raw: trim(raw)}
 			if !c.interpret() {
 				break
 			}
@@ -57,7 +84,7 @@ func parseClause(s string) (clause, error) {
 // interpret reads the version and says whether it suits the operator.
 func (c *clause) interpret() (ok bool) {
 	if c.op == "===" {
-		return c.raw != "" && !strings.ContainsAny(c.raw, ";)") && len(strings.Fields(c.raw)) == 1
+		return c.raw != "" && !strings.ContainsAny(c.raw, ";)") && !strings.ContainsFunc(c.raw, isSpace)
 	}
 	text := c.raw
 	if c.op == "==" || c.op == "!=" {
@@ -107,7 +134,7 @@ func (s Specifiers) ContainsDefault(v Version) bool { return s.Contains(v, true)
 func (c clause) holds(v Version) bool {
 	switch c.op {
 	case "===":
-		return strings.EqualFold(v.String(), c.raw)
+		return v.String() == strings.ToLower(c.raw)
 	case "~=":
 		return v.public().Compare(c.version) >= 0 && v.startsWith(c.version.compatible())
 	case "==":
@@ -134,19 +161,29 @@ func (c clause) equals(v Version) bool {
 	return v.Equal(c.version)
 }
 
-// above is v < c. <1.0 does not take 1.0rc1, unless it names a pre-release itself.
+// above is v < c. <1.0 does not take 1.0rc1, a pre-release of what it names, but
+// <1.0.post1 does: that is a pre-release of 1.0. What names a pre-release takes
+// them all.
 func (c clause) above(v Version) bool {
 	if v.IsPre() && !c.version.IsPre() && v.compareBase(c.version) == 0 {
-		return false
+		if c.version.post == "" || v.phase == "" && v.post == c.version.post {
+			return false
+		}
 	}
 	return v.Compare(c.version) < 0
 }
 
-// below is v > c. >1.0 does not take 1.0.post1, unless it names a post-release
-// itself, and never 1.0+local.
+// below is v > c. >1.0 takes neither 1.0.post1 nor 1.0+local, which belong to
+// what it names; >1.0.dev1 takes both.
 func (c clause) below(v Version) bool {
-	if v.compareBase(c.version) == 0 && (v.local != nil || v.IsPost() && !c.version.IsPost()) {
+	if v.public().Equal(c.version) {
 		return false
+	}
+	if named := v.public(); v.IsPost() && !c.version.IsPost() {
+		named.post, named.dev = "", ""
+		if named.Equal(c.version) {
+			return false
+		}
 	}
 	return v.Compare(c.version) > 0
 }

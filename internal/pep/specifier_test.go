@@ -76,6 +76,56 @@ func TestContainsLeavesPreReleasesOut(t *testing.T) {
 	}
 }
 
+// Rows beside the vectors, asked of the reference: what belongs to the version
+// that a specifier names.
+func TestSpecifierNamesAVersion(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		spec, version string
+		want          bool
+	}{
+		{">2b1.post2", "2+1", true},
+		{">1.0", "1.0+1", false},
+		{">1.0.dev0", "1.0a0.post2", true},
+		{">1.0", "1.0.post1.dev0", false},
+		{">1.0rc1", "1.0rc1.post1", false},
+		{"<1.0.post0", "1.0b1", true},
+		{"<1.0.post0", "1.0.post0.dev1", false},
+		{"<1.0", "1.0a1.post1", false},
+		{"<1.0rc1", "1.0b1", true},
+		{"~=1.4.2rc1", "1.4.9", true},
+		{"~=1.4.2rc1", "1.5", false},
+		{"~=2.2.post3", "2.9", true},
+		{"==1.0.0.*", "1.0rc1", true},
+		{"==1!1.*", "1.2", false},
+		{"===1.0+\u212a", "1.0+k", true},
+	} {
+		s, err := ParseSpecifiers(tt.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Contains(mustVersion(t, tt.version), true); got != tt.want {
+			t.Errorf("%q contains %q: %v, want %v", tt.spec, tt.version, got, tt.want)
+		}
+	}
+}
+
+func TestSpecifiersDropRepeated(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want string }{
+		{">= 2.0, >=2.0.0,>=2", ">=2"},
+		{"<2.1.00,<2.1.0a1,<2.1", "<2.1,<2.1.0a1"},
+		{"~=2.0,~=2.0.0", "~=2.0,~=2.0.0"},
+		{"==1.*,==1.0.*,==1", "==1,==1.*,==1.0.*"},
+		{"===1,===1.0", "===1,===1.0"},
+	} {
+		s, err := ParseSpecifiers(tt.in)
+		if got := s.String(); err != nil || got != tt.want {
+			t.Errorf("ParseSpecifiers(%q) = %s, %v, want %s", tt.in, got, err, tt.want)
+		}
+	}
+}
+
 func TestSpecifierLaws(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -3,6 +3,7 @@ package pep
 import (
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // quote makes foreign text fit for a one-line error: escaped, and short, since
@@ -14,6 +15,12 @@ func quote(s string) string {
 	}
 	return strconv.QuoteToASCII(s)
 }
+
+// trim takes white space off both ends.
+func trim(s string) string { return strings.TrimFunc(s, isSpace) }
+
+// isSpace is white space as Python has it: four separators of ASCII more than Go.
+func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
 
 func isASCII(s string) bool {
 	for i := range len(s) {

@@ -22,7 +22,7 @@ type Version struct {
 // ParseVersion reads a version in any spelling that PEP 440 allows, with white
 // space around it. The error quotes s.
 func ParseVersion(s string) (Version, error) {
-	v, ok := scanVersion(strings.TrimSpace(s))
+	v, ok := scanVersion(trim(s))
 	if !ok {
 		return Version{}, fmt.Errorf("version %s: not in the form of PEP 440", quote(s))
 	}
