@@ -194,3 +194,20 @@ func newIdentity(pair nkeys.KeyPair, public, token string) (identity, error) {
 	}
 	return identity{Public: public, Seed: string(seed), JWT: token}, nil
 }
+
+// Trust is what a NATS server must be told to let in whom an authority enrolled,
+// and nobody else. None of it is secret.
+type Trust struct {
+	Operator      string            // JWT
+	SystemAccount string            // public key
+	Accounts      map[string]string // JWTs by public key
+}
+
+// Trust returns what a server must be told.
+func (a *Authority) Trust() Trust {
+	return Trust{
+		Operator:      a.operator.JWT,
+		SystemAccount: a.system.Public,
+		Accounts:      map[string]string{a.account.Public: a.account.JWT, a.system.Public: a.system.JWT},
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -13,16 +14,30 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// What both ends of a connection hold to. Three unanswered pings show a frozen
+// peer: a frozen master is left within 10 s (design 5). Files travel by HTTP, so
+// that no message is long enough to delay the heartbeats behind it.
+const (
+	PingEvery  = 2 * time.Second
+	MaxPings   = 2
+	MaxMessage = 1 << 20 // bytes
+)
+
 const (
 	dialWithin  = 5 * time.Second
 	drainWithin = 5 * time.Second
 	flushWithin = 5 * time.Second
 )
 
+// InProcess is a server that can be reached without a network: natsserver.Server.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
 // Options say where to connect and as whom.
 type Options struct {
-	URL       string  // "nats://host:port"
-	InProcess *Server // instead of URL: the server of this process
+	URL       string    // "nats://host:port"
+	InProcess InProcess // instead of URL: the server of this process
 
 	Creds     []byte // as Enroll returned them
 	CredsFile string // instead of Creds: read here
@@ -122,8 +137,8 @@ func (c *Conn) options(o Options, creds []byte) []nats.Option {
 		nats.UserCredentialBytes(creds),
 		nats.CustomInboxPrefix(inbox(c.id.Role, c.id.Name)),
 		nats.Timeout(dialWithin),
-		nats.PingInterval(pingEvery),
-		nats.MaxPingsOutstanding(maxPings),
+		nats.PingInterval(PingEvery),
+		nats.MaxPingsOutstanding(MaxPings),
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(reconnectDelay),
 		// A master that starts again may refuse everyone for a moment.

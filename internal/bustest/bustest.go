@@ -12,12 +12,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/bus/natsserver"
 	"pinwheel/internal/farm"
 )
 
 // Farm is the wire of one test.
 type Farm struct {
-	Server    *bus.Server
+	Server    *natsserver.Server
 	Authority *bus.Authority
 	Master    *bus.Conn
 }
@@ -30,7 +31,7 @@ func Start(t testing.TB) *Farm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := bus.StartServer(bus.ServerConfig{Listen: "127.0.0.1:0", Authority: authority, Log: zerolog.Nop()})
+	server, err := natsserver.Start(natsserver.Config{Listen: "127.0.0.1:0", Authority: authority, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

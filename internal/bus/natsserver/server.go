@@ -1,4 +1,13 @@
-package bus
+// Package natsserver is the NATS server of farms that have none of their own. It
+// is apart from bus so that slaves, which never start one, do not carry it: a
+// third of their memory would be code of the server.
+//
+// Input: an address and the authority whose credentials are let in. Output: a
+// running server. It owns its listener and its connections, and keeps nothing on
+// disk: there is no JetStream, and after a crash it starts as it did before.
+//
+// It never lets anyone in without credentials, whatever it listens on.
+package natsserver
 
 import (
 	"errors"
@@ -11,26 +20,17 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
-)
 
-// MaxMessage is the size in bytes that the server lets through. Files travel by
-// HTTP, so that no message is long enough to delay the heartbeats behind it.
-const MaxMessage = 1 << 20
-
-// pingEvery finds a frozen peer after three unanswered pings: a frozen master is
-// left within 10 s (design 5).
-const (
-	pingEvery = 2 * time.Second
-	maxPings  = 2
+	"pinwheel/internal/bus"
 )
 
 // startWithin is generous: a server is ready after 5 ms on an idle machine.
 const startWithin = 30 * time.Second
 
-// ServerConfig is the manual of StartServer.
-type ServerConfig struct {
+// Config is the manual of Start.
+type Config struct {
 	Listen    string // "host:port", port 0 for any free one; empty: connections within this process only
-	Authority *Authority
+	Authority *bus.Authority
 	Log       zerolog.Logger
 }
 
@@ -41,9 +41,9 @@ type Server struct {
 	listen string
 }
 
-// StartServer returns when the server takes connections. An address that cannot
+// Start returns when the server takes connections. An address that cannot
 // be had is an error that names it.
-func StartServer(cfg ServerConfig) (*Server, error) {
+func Start(cfg Config) (*Server, error) {
 	opts, err := serverOptions(cfg)
 	if err != nil {
 		return nil, err
@@ -63,13 +63,13 @@ func StartServer(cfg ServerConfig) (*Server, error) {
 	return srv, nil
 }
 
-func serverOptions(cfg ServerConfig) (*server.Options, error) {
+func serverOptions(cfg Config) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName:   "pinwheel",
 		DontListen:   cfg.Listen == "",
-		PingInterval: pingEvery,
-		MaxPingsOut:  maxPings,
-		MaxPayload:   MaxMessage,
+		PingInterval: bus.PingEvery,
+		MaxPingsOut:  bus.MaxPings,
+		MaxPayload:   bus.MaxMessage,
 		NoSigs:       true, // signals are the program's
 	}
 	if cfg.Listen != "" {
@@ -84,19 +84,20 @@ func serverOptions(cfg ServerConfig) (*server.Options, error) {
 
 // trust makes the server know the authority: its operator, and its accounts in
 // memory.
-func trust(opts *server.Options, a *Authority) error {
-	operator, err := jwt.DecodeOperatorClaims(a.operator.JWT)
+func trust(opts *server.Options, a *bus.Authority) error {
+	t := a.Trust()
+	operator, err := jwt.DecodeOperatorClaims(t.Operator)
 	if err != nil {
 		return fmt.Errorf("start NATS: operator: %w", err)
 	}
 	resolver := &server.MemAccResolver{}
-	for _, id := range []identity{a.account, a.system} {
-		if err := resolver.Store(id.Public, id.JWT); err != nil {
-			return fmt.Errorf("start NATS: account %s: %w", id.Public, err)
+	for public, token := range t.Accounts {
+		if err := resolver.Store(public, token); err != nil {
+			return fmt.Errorf("start NATS: account %s: %w", public, err)
 		}
 	}
 	opts.TrustedOperators = []*jwt.OperatorClaims{operator}
-	opts.SystemAccount = a.system.Public
+	opts.SystemAccount = t.SystemAccount
 	opts.AccountResolver = resolver
 	return nil
 }

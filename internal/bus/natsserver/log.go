@@ -1,4 +1,4 @@
-package bus
+package natsserver
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format,
 func (l *serverLog) Errorf(format string, v ...any)  { l.log.Warn().Msgf(format, v...) }
 
 // Fatalf is how the server says that it cannot start. It must not end the
-// program; the first message is the cause, and StartServer returns it.
+// program; the first message is the cause, and Start returns it.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	select {
 	case l.fatal <- fmt.Errorf(format, v...):
