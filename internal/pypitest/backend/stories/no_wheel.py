@@ -1,0 +1,2 @@
+def build(wheel):
+    return wheel.filename()

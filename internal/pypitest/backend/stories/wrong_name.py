@@ -1,0 +1,3 @@
+def build(wheel):
+    wheel.name = "somebody_else"
+    return wheel.write()
