@@ -199,14 +199,14 @@ func TestLinkConcurrently(t *testing.T) {
 	onlyFiles(t, dir, "dst", "src")
 }
 
-func TestCopyFile(t *testing.T) {
+func TestCopy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
 	if err := os.WriteFile(src, []byte("wheel"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := copyFile(src, dst, 0o640); err != nil {
+	if err := Copy(src, dst, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(dst)

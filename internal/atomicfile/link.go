@@ -25,7 +25,7 @@ func Link(src, dst string) error {
 	}
 	// Why the link failed does not matter (another file system, too many links,
 	// not our file): a copy either works or says what is wrong.
-	if err := copyFile(src, dst, from.Mode().Perm()); err != nil {
+	if err := Copy(src, dst, from.Mode().Perm()); err != nil {
 		return fmt.Errorf("copy %s to %s: %w", src, dst, err)
 	}
 	return nil
@@ -43,7 +43,7 @@ func hardLink(src, dst string) error {
 	return os.Rename(tmp, dst)
 }
 
-func copyFile(src, dst string, perm fs.FileMode) error {
+func Copy(src, dst string, perm fs.FileMode) error {
 	in, err := os.Open(src)
 	if err != nil {
 		return err

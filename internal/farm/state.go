@@ -33,9 +33,11 @@ func moves(from State) []State {
 		return []State{Queued, Waiting, Built, Failed, Covered, Skipped}
 	case Built:
 		return []State{Queued}
-	case Failed, Covered, Skipped:
-		// Built: a slave that was thought lost may still bring a good wheel.
-		return []State{Queued, Waiting, Built}
+	case Failed:
+		// Built, Covered: a slave that was thought lost may still bring a good wheel.
+		return []State{Queued, Waiting, Built, Covered}
+	case Covered, Skipped:
+		return []State{Queued, Waiting}
 	}
 	return nil
 }

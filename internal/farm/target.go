@@ -38,6 +38,21 @@ func ParseTarget(s string) (Target, error) {
 
 func (t Target) String() string { return t.ABI + "-" + t.Platform }
 
+// MarshalText writes the written form, so that messages and files hold it.
+func (t Target) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads the written form. The empty text is the zero Target: it
+// stands in messages that name none.
+func (t *Target) UnmarshalText(b []byte) error {
+	if len(b) == 0 || string(b) == "-" {
+		*t = Target{}
+		return nil
+	}
+	parsed, err := ParseTarget(string(b))
+	*t = parsed
+	return err
+}
+
 // PythonRank orders targets by Python version numerically, so that cp39 comes
 // before cp311: of several targets the lowest builds first (design 4).
 func (t Target) PythonRank() int {

@@ -8,20 +8,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Status is the farm now, in numbers.
+// Status is the farm now, in numbers; its JSON is what `master status` and the
+// API print.
 type Status struct {
-	Jobs       map[string]map[string]int64 // target → state → jobs
-	Packages   int64
-	Releases   int64
-	Wheels     int64
-	WheelBytes int64
-	StalePages int64
-	Slaves     []SlaveRow
+	Schema     int                         `json:"schema"`
+	Jobs       map[string]map[string]int64 `json:"jobs"` // target → state → jobs
+	Packages   int64                       `json:"packages"`
+	Releases   int64                       `json:"releases"`
+	Wheels     int64                       `json:"wheels"`
+	WheelBytes int64                       `json:"wheel_bytes"`
+	StalePages int64                       `json:"stale_pages"`
+	Slaves     []SlaveRow                  `json:"slaves"`
 }
 
 // Status counts.
 func (s *Store) Status(ctx context.Context) (Status, error) {
-	st := Status{Jobs: map[string]map[string]int64{}}
+	st := Status{Schema: 1, Jobs: map[string]map[string]int64{}}
 	err := s.inTx(ctx, "count", func(tx pgx.Tx) error {
 		const sums = `
 select (select count(*) from packages), (select count(*) from releases),

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pinwheel/internal/cli"
+	"pinwheel/internal/farm"
+	"pinwheel/internal/ingest"
+	"pinwheel/internal/logging"
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+	"pinwheel/internal/service"
+)
+
+// demoFlags are the settings of `master demo`.
+type demoFlags struct {
+	listen, python, upstream string
+	keep, asJSON             bool
+}
+
+// defaultPackages are a C extension and pure Python.
+func defaultPackages() []string { return []string{"markupsafe==2.1.5", "peppercorn"} }
+
+func newDemo() *cobra.Command {
+	var f demoFlags
+	cmd := &cobra.Command{
+		Use:   "demo [PACKAGE[==VERSION]...]",
+		Short: "Run a whole farm here: build, publish, and let real pip install",
+		Long: `demo starts a whole farm in one process (database, wire, slave), builds the packages
+on this machine, publishes them, and lets pip install them from the farm into a fresh
+environment. Without packages: ` + fmt.Sprint(defaultPackages()) + `. Exit status 0 only if
+pip installed every one from the farm. Everything it made is removed at the end.`,
+		Example: "  master demo --keep lxml==5.2.1 six",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = defaultPackages()
+			}
+			items, err := parseItems(args)
+			if err != nil {
+				return err
+			}
+			log, err := demoLogger(cmd)
+			if err != nil {
+				return err
+			}
+			drain, _, stop := service.Signals(cmd.Context())
+			defer stop()
+			if err := f.run(drain, cmd, items, log); err != nil {
+				return err
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the site (default: a free port)")
+	cmd.Flags().BoolVar(&f.keep, "keep", false, "go on serving until Ctrl-C")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the table as JSON")
+	cmd.Flags().StringVar(&f.python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
+	cmd.Flags().StringVar(&f.upstream, "upstream", "", "the index to build from, `URL` of its simple/ (default: the one that pip here uses)")
+	return cmd
+}
+
+// demoLogger is quiet unless asked: the demo's own lines tell what happens.
+func demoLogger(cmd *cobra.Command) (zerolog.Logger, error) {
+	if cmd.Flags().Changed("log-level") {
+		return cli.Logger(cmd)
+	}
+	return logging.New(cmd.ErrOrStderr(), "error", true)
+}
+
+// item is one package on its way through the demo.
+type item struct {
+	asked   string // as the caller wrote it
+	name    string
+	version string // as asked; empty: the newest
+	job     int64
+
+	phase   phase
+	why     string   // of a failure, in plain words
+	tail    []string // the log's last lines
+	wheel   string
+	sha256  string
+	build   float64 // seconds
+	install float64 // seconds
+}
+
+func parseItems(args []string) ([]*item, error) {
+	var items []*item
+	seen := map[string]bool{}
+	for _, a := range args {
+		name, version, err := ingest.ParseRequirement(a)
+		if err != nil {
+			return nil, cli.Usage("%w", err)
+		}
+		if seen[a] {
+			continue
+		}
+		seen[a] = true
+		items = append(items, &item{asked: a, name: name, version: version})
+	}
+	return items, nil
+}
+
+func (i *item) fail(why string, tail ...string) {
+	i.phase, i.why, i.tail = phaseFailed, cli.OneLine(why), tail
+}
+
+// run is the demo from the first to the last step. What it made is gone when it
+// returns, whatever ended it.
+func (f demoFlags) run(ctx context.Context, cmd *cobra.Command, items []*item, log zerolog.Logger) (err error) {
+	user := proc.BuildUser()
+	py, passed, err := pip.Find(ctx, f.python, user)
+	if err != nil {
+		return err
+	}
+	view := newView(cmd.ErrOrStderr())
+	for _, p := range passed {
+		view.line("passed over: " + p)
+	}
+	dir, err := demoDir(user)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if gone := os.RemoveAll(dir); gone != nil && err == nil {
+			err = fmt.Errorf("clean up: %w", gone)
+		}
+	}()
+	d, err := startDemo(ctx, f, dir, py, user, view, log)
+	if err != nil {
+		return stoppedByUser(ctx, err)
+	}
+	defer d.close()
+	if err := d.follow(ctx, items); err != nil {
+		return stoppedByUser(ctx, err)
+	}
+	if err := d.print(cmd.OutOrStdout(), items, f.asJSON); err != nil {
+		return err
+	}
+	if f.keep {
+		d.keep(ctx, items)
+	}
+	if failed(items) {
+		return cli.ErrSilent
+	}
+	return nil
+}
+
+// stoppedByUser says in plain words that Ctrl-C ended the demo; it was not done,
+// so the exit status is 1.
+func stoppedByUser(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("stopped; everything it started is ended and removed")
+	}
+	return err
+}
+
+func failed(items []*item) bool {
+	for _, i := range items {
+		if i.phase != phaseDone {
+			return true
+		}
+	}
+	return false
+}
+
+// demoDir is a folder that the database's and the builds' users can enter.
+func demoDir(user proc.User) (string, error) {
+	pg, err := proc.PostgresUser()
+	if err != nil {
+		return "", err
+	}
+	return proc.SharedTempDir("pinwheel-demo-", pg, user)
+}
+
+// target is what the demo's one slave builds for.
+func (d *demo) target() farm.Target { return d.py.Target() }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"pinwheel/internal/cli"
+)
+
+// print shows what came of each package.
+func (d *demo) print(out io.Writer, items []*item, asJSON bool) error {
+	if asJSON {
+		return cli.JSON(out, map[string]any{
+			"schema": 1, "ok": !failed(items), "target": d.target(), "url": d.URL, "packages": rows(items),
+		})
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nPACKAGE\tWHEEL\tBUILD\tPIP\tRATIO")
+	for _, it := range items {
+		if it.phase == phaseDone {
+			fmt.Fprintf(w, "%s\t%s\t%.1f s\t%.2f s\t%.1f ×\n", it.asked, it.wheel, it.build, it.install, ratio(it))
+		} else {
+			fmt.Fprintf(w, "%s\t(%s)\t-\t-\t-\n", it.asked, it.why)
+		}
+	}
+	return w.Flush()
+}
+
+// ratio is how much sooner pip had it from the farm than it was built.
+func ratio(it *item) float64 {
+	if it.install == 0 {
+		return 0
+	}
+	return it.build / it.install
+}
+
+type demoRow struct {
+	Package        string   `json:"package"`
+	Version        string   `json:"version"`
+	OK             bool     `json:"ok"`
+	Wheel          string   `json:"wheel"`
+	SHA256         string   `json:"sha256"`
+	BuildSeconds   float64  `json:"build_seconds"`
+	InstallSeconds float64  `json:"install_seconds"`
+	Ratio          float64  `json:"ratio"`
+	Why            string   `json:"why"`
+	Log            []string `json:"log"`
+}
+
+func rows(items []*item) []demoRow {
+	out := []demoRow{}
+	for _, it := range items {
+		out = append(out, demoRow{
+			Package: it.name, Version: it.version, OK: it.phase == phaseDone, Wheel: it.wheel, SHA256: it.sha256,
+			BuildSeconds: it.build, InstallSeconds: it.install, Ratio: ratio(it), Why: it.why, Log: orEmpty(it.tail),
+		})
+	}
+	return out
+}
+
+// keep serves until Ctrl-C.
+func (d *demo) keep(ctx context.Context, items []*item) {
+	d.view.line(fmt.Sprintf("\nserving %s/simple/ until Ctrl-C; try:", d.URL))
+	for _, it := range items {
+		if it.phase == phaseDone {
+			d.view.line(fmt.Sprintf("  pip install --no-deps --index-url %s/simple/ %s==%s", d.URL, it.name, it.version))
+		}
+	}
+	select {
+	case <-ctx.Done():
+	case err := <-d.broken:
+		d.view.line(fmt.Sprintf("the farm ended: %v", err))
+	}
+}
+
+// width is the terminal's, or a common one.
+func width(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
+			return w
+		}
+	}
+	return 80
+}

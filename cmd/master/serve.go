@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/bus/natsserver"
+	"pinwheel/internal/cli"
+	"pinwheel/internal/collect"
+	"pinwheel/internal/depot"
+	"pinwheel/internal/dispatch"
+	"pinwheel/internal/ingest"
+	"pinwheel/internal/publish"
+	"pinwheel/internal/pypi"
+	"pinwheel/internal/service"
+	"pinwheel/internal/store"
+	"pinwheel/internal/web"
+)
+
+func newServe() *cobra.Command {
+	var set settings
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the farm's master",
+		Long: `serve runs every stage of the farm until SIGINT or SIGTERM. When it is ready it
+prints one line of JSON with its URLs.`,
+		Example: "  master serve --state-dir /var/lib/pinwheel --listen :7070 --public-url http://farm.example:7070",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := cli.Logger(cmd)
+			if err != nil {
+				return err
+			}
+			drain, _, stop := service.Signals(cmd.Context())
+			defer stop()
+			m, err := startMaster(drain, set, log)
+			if err != nil {
+				return stopped(drain, err)
+			}
+			defer m.Close()
+			ready := map[string]any{"schema": 1, "ready": true, "url": m.URL, "nats": m.NATSURL}
+			if err := json.NewEncoder(cmd.OutOrStdout()).Encode(ready); err != nil {
+				return err
+			}
+			return stopped(drain, m.Run(drain))
+		},
+	}
+	set.serveFlags(cmd)
+	return cmd
+}
+
+// stopped makes no error of an end that a signal asked for.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Master is a running farm's head: a value that the command, the demo and the
+// tests start alike.
+type Master struct {
+	URL      string // base of the site and of uploads
+	NATSURL  string
+	Upstream string
+
+	Store    *store.Store
+	Depot    *depot.Local
+	Settings settings
+	Ingest   *ingest.Ingest
+	home     *home
+
+	log        zerolog.Logger
+	dispatcher *dispatch.Dispatcher
+	collector  *collect.Collector
+	publisher  *publish.Publisher
+	httpd      *http.Server
+	listener   net.Listener
+	closers    []func()
+}
+
+// startMaster opens everything that a master needs and wires the stages in the
+// order of the flow. When it returns, the addresses are taken; Run serves them.
+func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Master, err error) {
+	set = set.fill()
+	m := &Master{Settings: set, log: log}
+	defer func() {
+		if err != nil {
+			m.Close()
+		}
+	}()
+	if m.home, err = openHome(ctx, set, log); err != nil {
+		return nil, err
+	}
+	m.closers = append(m.closers, m.home.Close)
+	m.Store = m.home.Store
+	if m.Depot, err = depot.Open(set.DepotDir); err != nil {
+		return nil, err
+	}
+	if m.Upstream, err = findUpstream(ctx, set); err != nil {
+		return nil, err
+	}
+	if err = m.listen(ctx); err != nil {
+		return nil, err
+	}
+	conn, err := m.startBus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.wire(ctx, conn)
+}
+
+// wire is the pipeline, in the order of the flow (docs/life-of-a-wheel.md).
+func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
+	key, err := m.Store.Secret(ctx, "upload")
+	if err != nil {
+		return err
+	}
+	m.Ingest = ingest.New(ingest.Config{
+		Store: m.Store, Upstream: pypi.New(pypi.Config{Simple: m.Upstream}), Log: m.log,
+	})
+	m.dispatcher = dispatch.New(dispatch.Config{
+		Store: m.Store, HTTP: m.URL, Upstream: m.Upstream, Lease: m.Settings.Lease, Limits: m.Settings.Limits, Log: m.log,
+	})
+	m.collector = collect.New(collect.Config{
+		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Log: m.log,
+		Tell:  func(e bus.Event) { _ = conn.Publish(e) }, // events may be lost; the database is the truth
+		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
+	})
+	m.publisher, err = publish.New(publish.Config{Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log})
+	if err != nil {
+		return err
+	}
+	m.httpd.Handler = web.New(web.Config{
+		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log,
+		Upload: m.collector.Upload(), Version: cli.Version(),
+	})
+	return m.answer(conn)
+}
+
+// answer registers the stages on the bus; their subscriptions end with conn.
+func (m *Master) answer(conn *bus.Conn) error {
+	for _, register := range []func() (func(), error){
+		func() (func(), error) { return conn.HandleHello(m.dispatcher.Hello) },
+		func() (func(), error) { return conn.HandleNext(m.dispatcher.Next) },
+		func() (func(), error) { return conn.HandleBeat(m.dispatcher.Beat) },
+		func() (func(), error) { return conn.HandleReport(m.collector.Report) },
+	} {
+		stop, err := register()
+		if err != nil {
+			return err
+		}
+		m.closers = append(m.closers, stop)
+	}
+	return nil
+}
+
+// listen takes the HTTP address, so that URLs are known before anybody is told.
+func (m *Master) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	m.listener, err = lc.Listen(ctx, "tcp", m.Settings.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; choose another with --listen", m.Settings.Listen, err)
+	}
+	m.closers = append(m.closers, func() { m.listener.Close() })
+	m.httpd = web.Server("", nil)
+	m.URL = strings.TrimRight(m.Settings.PublicURL, "/")
+	if m.URL == "" {
+		m.URL = "http://" + reachable(m.listener.Addr().(*net.TCPAddr))
+	}
+	return nil
+}
+
+// reachable names an address that a client on this machine can use: "any
+// address" is none.
+func reachable(a *net.TCPAddr) string {
+	host := a.IP.String()
+	if a.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, fmt.Sprint(a.Port))
+}
+
+func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
+	authority, err := m.home.Authority()
+	if err != nil {
+		return nil, err
+	}
+	srv, err := natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another with --nats-listen", err)
+	}
+	m.closers = append(m.closers, srv.Close)
+	m.NATSURL = srv.URL()
+	creds, err := authority.MasterCreds()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := bus.Connect(ctx, bus.Options{InProcess: srv, Creds: creds, Label: "master", Log: m.log})
+	if err != nil {
+		return nil, err
+	}
+	m.closers = append(m.closers, conn.Close)
+	return conn, nil
+}
+
+// Run serves until ctx ends or something breaks that only a restart can mend.
+func (m *Master) Run(ctx context.Context) error {
+	return service.RunAll(ctx,
+		service.Part{Name: "database", Run: m.home.Watch},
+		service.Part{Name: "dispatch", Run: m.dispatcher.Run},
+		service.Part{Name: "publish", Run: m.publisher.Run},
+		service.Part{Name: "web", Run: m.serveHTTP},
+	)
+}
+
+// serveHTTP gives requests under way a moment to end, but not the long ones: a
+// slave that uploads tries again.
+func (m *Master) serveHTTP(ctx context.Context) error {
+	broken := make(chan error, 1)
+	go func() { broken <- m.httpd.Serve(m.listener) }()
+	select {
+	case err := <-broken:
+		return err
+	case <-ctx.Done():
+	}
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if m.httpd.Shutdown(short) != nil {
+		m.httpd.Close()
+	}
+	<-broken
+	return ctx.Err()
+}
+
+// Close ends what startMaster opened, last first. The database comes last of
+// all, so that whoever still finishes can write.
+func (m *Master) Close() {
+	for i := len(m.closers) - 1; i >= 0; i-- {
+		m.closers[i]()
+	}
+	m.closers = nil
+}

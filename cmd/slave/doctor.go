@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"pinwheel/internal/builder"
+	"pinwheel/internal/cli"
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+)
+
+// finding is what the doctor says of one thing.
+type finding struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+func newDoctor() *cobra.Command {
+	var python, stateDir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say whether this machine can build",
+		Long:  "doctor tries what a build needs, as the user that builds run under. Exit status 0: fit.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return report(cmd, examine(cmd.Context(), python, stateDir), asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
+	cmd.Flags().StringVar(&stateDir, "state-dir", "/", "where there must be space")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// examine tries each thing; what depends on a thing that is missing is not tried.
+func examine(ctx context.Context, python, stateDir string) []finding {
+	user := proc.BuildUser()
+	py, passed, err := pip.Find(ctx, python, user)
+	list := []finding{verdict("python", err, py.Path+" "+py.Version+", pip "+py.Pip+", target "+py.Target().String())}
+	for _, p := range passed {
+		list = append(list, finding{Name: "passed over", OK: true, Detail: p})
+	}
+	if err == nil {
+		cc, err := builder.Compiler(ctx, py, user)
+		list = append(list, verdict("compiler", err, cc))
+	}
+	list = append(list, verdict("bwrap", builder.Probe(ctx, user), "passes a probe run"))
+	return append(list, space(stateDir))
+}
+
+func verdict(name string, err error, good string) finding {
+	if err != nil {
+		return finding{Name: name, Detail: cli.OneLine(err.Error())}
+	}
+	return finding{Name: name, OK: true, Detail: good}
+}
+
+// wantSpace is what a build of some size and its log need, in bytes.
+const wantSpace = 2 << 30
+
+func space(dir string) finding {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return verdict("space", fmt.Errorf("%s: %w", dir, err), "")
+	}
+	free := int64(st.Bavail) * int64(st.Bsize)
+	detail := fmt.Sprintf("%.1f GB free in %s, want %.1f", float64(free)/1e9, dir, float64(wantSpace)/1e9)
+	return finding{Name: "space", OK: free >= wantSpace, Detail: detail}
+}
+
+func report(cmd *cobra.Command, list []finding, asJSON bool) error {
+	fit := true
+	for _, f := range list {
+		fit = fit && f.OK
+	}
+	if asJSON {
+		if err := cli.JSON(cmd.OutOrStdout(), map[string]any{"schema": 1, "fit": fit, "findings": list}); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range list {
+			fmt.Fprintf(cmd.OutOrStdout(), "%-4s %-12s %s\n", map[bool]string{true: "ok", false: "BAD"}[f.OK], f.Name, f.Detail)
+		}
+	}
+	if !fit {
+		return cli.ErrSilent
+	}
+	return nil
+}

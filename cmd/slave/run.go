@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pinwheel/internal/agent"
+	"pinwheel/internal/builder"
+	"pinwheel/internal/bus"
+	"pinwheel/internal/cli"
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+	"pinwheel/internal/service"
+)
+
+// runFlags are the settings of `slave run`.
+type runFlags struct {
+	natsURL, creds, stateDir, python, sandbox string
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run --nats-url URL --creds FILE",
+		Short: "Build for a farm until told to stop",
+		Long: `run asks the master for jobs and builds them. The first SIGINT or SIGTERM lets the
+build under way finish and be reported; the second ends it at once. Finished work
+stays on disk until the master has it.`,
+		Example: "  slave run --nats-url nats://farm.example:4222 --creds pi-01.creds",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.natsURL == "" || f.creds == "" {
+				return cli.Usage("run: --nats-url and --creds are needed; `master enroll NAME` prints credentials")
+			}
+			mode, err := parseMode(f.sandbox)
+			if err != nil {
+				return err
+			}
+			log, err := cli.Logger(cmd)
+			if err != nil {
+				return err
+			}
+			drain, abandon, stop := service.Signals(cmd.Context())
+			defer stop()
+			return f.run(drain, abandon, mode, log)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.natsURL, "nats-url", "", "the master's NATS server")
+	fl.StringVar(&f.creds, "creds", "", "credentials `FILE`, as `master enroll` prints it")
+	fl.StringVar(&f.stateDir, "state-dir", filepath.Join(proc.DefaultStateDir(), "slave"), "unreported work and builds under way")
+	fl.StringVar(&f.python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
+	fl.StringVar(&f.sandbox, "sandbox", "bwrap", "bwrap, or none to build without a fence")
+	return cmd
+}
+
+func parseMode(s string) (builder.Mode, error) {
+	switch m := builder.Mode(s); m {
+	case builder.Bwrap, builder.None:
+		return m, nil
+	}
+	return "", cli.Usage("--sandbox %q: want bwrap or none", s)
+}
+
+func (f runFlags) run(drain, abandon context.Context, mode builder.Mode, log zerolog.Logger) error {
+	user := proc.BuildUser()
+	py, err := findPython(drain, f.python, user, log)
+	if err != nil {
+		return err
+	}
+	if mode == builder.Bwrap {
+		if err := builder.Probe(drain, user); err != nil {
+			return fmt.Errorf("%w; --sandbox=none builds without a fence", err)
+		}
+	}
+	// Wait: a slave that starts before its master is no error.
+	conn, err := bus.Connect(drain, bus.Options{URL: f.natsURL, CredsFile: f.creds, Label: "slave", Log: log, Wait: true})
+	if err != nil {
+		if drain.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer conn.Close()
+	a, err := agent.New(drain, agent.Config{
+		Conn: conn, StateDir: f.stateDir, Python: py, Mode: mode, User: user, Version: cli.Version(), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(drain, a.Drain)()
+	return a.Run(abandon)
+}
+
+// findPython says which interpreters were passed over, and why: it is rarely
+// the one that the operator thinks of.
+func findPython(ctx context.Context, explicit string, user proc.User, log zerolog.Logger) (pip.Python, error) {
+	py, passed, err := pip.Find(ctx, explicit, user)
+	for _, p := range passed {
+		log.Warn().Msg("passed over: " + p)
+	}
+	if err != nil {
+		return pip.Python{}, err
+	}
+	log.Info().Str("python", py.Path).Str("target", py.Target().String()).Msg("builds with")
+	return py, nil
+}

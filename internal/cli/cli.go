@@ -1,0 +1,124 @@
+// Package cli is what the commands of all programs share: the root command, the
+// settings from the environment, exit codes, and the form of errors and JSON.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"pinwheel/internal/config"
+	"pinwheel/internal/logging"
+)
+
+// Exit codes of every program.
+const (
+	ExitDone   = 0
+	ExitFailed = 1
+	ExitUsage  = 2
+)
+
+// usageError is wrong use: unknown flags, missing words, values that cannot be.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// Usage marks an error as wrong use, for exit code 2.
+func Usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// ErrSilent ends a command with exit code 1 when all is said already.
+var ErrSilent = errors.New("failed")
+
+// Root makes a program's root command.
+func Root(name, short, long string) *cobra.Command {
+	root := &cobra.Command{
+		Use: name, Short: short, Long: long,
+		SilenceUsage: true, SilenceErrors: true, // Main says each error once, in one line
+		Version: Version(),
+		Args:    cobra.NoArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := config.FromEnv(cmd.Flags(), os.LookupEnv); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return Usage("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	return root
+}
+
+// Main runs the command and turns its error into words and an exit code.
+func Main(ctx context.Context, root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	markUsage(root)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitDone
+	}
+	if !errors.Is(err, ErrSilent) {
+		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), OneLine(err.Error()))
+	}
+	var usage usageError
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// markUsage makes wrong arguments of every command wrong use.
+func markUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return Usage("%w; see `%s --help`", err, c.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markUsage(sub)
+	}
+}
+
+// OneLine folds an error's text into one line.
+func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// Logger makes the root logger of a command: on stderr, for people on a
+// terminal, JSON lines elsewhere.
+func Logger(cmd *cobra.Command) (zerolog.Logger, error) {
+	level, err := cmd.Flags().GetString("log-level")
+	if err != nil {
+		return zerolog.Nop(), err
+	}
+	log, err := logging.New(cmd.ErrOrStderr(), level, IsTerminal(cmd.ErrOrStderr()))
+	if err != nil {
+		return log, usageError{err}
+	}
+	return log, nil
+}
+
+// IsTerminal says whether w is one.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// JSON prints one object, indented, with its final newline.
+func JSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -1,0 +1,139 @@
+// Package ingest is the stage that makes rows of what the upstream has. Input:
+// a package's name, from a person or an event. Output: rows of packages,
+// releases and jobs, which wake dispatch by their commit. The database is made
+// to agree with the upstream's page, so doing it again is harmless, and a crash
+// before the commit has done nothing. It never builds and never publishes.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/farm"
+	"pinwheel/internal/pep"
+	"pinwheel/internal/pypi"
+	"pinwheel/internal/store"
+)
+
+// Upstream is the index that is followed. It translates its own troubles:
+// pypi.ErrNotFound and pypi.ErrUnavailable.
+type Upstream interface {
+	Project(ctx context.Context, name string) (pypi.Project, error)
+}
+
+// Config says what ingest works with.
+type Config struct {
+	Store    *store.Store
+	Upstream Upstream
+	Log      zerolog.Logger
+}
+
+// Ingest reads the upstream.
+type Ingest struct{ cfg Config }
+
+// New makes an ingest.
+func New(cfg Config) *Ingest {
+	cfg.Log = cfg.Log.With().Str("part", "ingest").Logger()
+	return &Ingest{cfg: cfg}
+}
+
+// Ask is what somebody wants of one package.
+type Ask struct {
+	Package  string
+	Versions []string // none: every release, or with Newest the one that pip would take
+	Newest   bool
+	Actor    string // who asks, for the audit trail
+	Priority farm.Priority
+}
+
+// ParseRequirement reads "name" or "name==version", which people write.
+func ParseRequirement(s string) (name, version string, err error) {
+	name, version, pinned := strings.Cut(s, "==")
+	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
+	if !pep.ValidName(name) {
+		return "", "", fmt.Errorf("%q is not a package name (letters, digits and . _ - between them)", name)
+	}
+	if pinned && version == "" {
+		return "", "", fmt.Errorf("%q: no version after ==", s)
+	}
+	return name, version, nil
+}
+
+// Add asks the upstream for a package and queues the releases wanted, on every
+// active target. The jobs come back with the state that they are in.
+func (in *Ingest) Add(ctx context.Context, ask Ask) ([]store.WishedJob, error) {
+	if !pep.ValidName(ask.Package) {
+		return nil, fmt.Errorf("%q is not a package name (letters, digits and . _ - between them)", ask.Package)
+	}
+	targets, err := in.cfg.Store.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(targets) == 0 {
+		return nil, errors.New("this farm has no target; run `master target add`, for example cp311-linux_armv7l")
+	}
+	p, err := in.cfg.Upstream.Project(ctx, pep.NormalizeName(ask.Package))
+	if errors.Is(err, pypi.ErrNotFound) {
+		return nil, fmt.Errorf("%s: the upstream has no package of this name", ask.Package)
+	}
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := choose(p, ask)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := in.cfg.Store.AddJobs(ctx, facts(p), wishes(chosen, targets, ask.Priority), ask.Actor)
+	if err != nil {
+		return nil, err
+	}
+	in.cfg.Log.Info().Str("package", p.Name).Int("jobs", len(jobs)).Msg("added")
+	return jobs, nil
+}
+
+// facts makes rows of the upstream's words.
+func facts(p pypi.Project) store.Project {
+	out := store.Project{Name: p.Name, Display: p.Display}
+	for _, r := range p.Releases {
+		f := store.ReleaseFacts{
+			Version: versionKey(r), Raw: r.Raw, Released: r.Uploaded, Yanked: r.Yanked,
+			YankReason: r.YankReason, RequiresPython: r.RequiresPython,
+		}
+		if r.Sdist != nil {
+			f.Sdist = farm.Sdist{Filename: r.Sdist.Filename, URL: r.Sdist.URL, SHA256: r.Sdist.SHA256, Size: r.Sdist.Size}
+		}
+		out.Releases = append(out.Releases, f)
+	}
+	return out
+}
+
+// versionKey is what a release is known by. Equal versions that are spelled
+// differently (1.0 and 1.0.0) are one release already when they come from pypi.
+func versionKey(r pypi.Release) string {
+	if r.Legacy {
+		return r.Raw
+	}
+	return r.Version.String()
+}
+
+// wishes applies the policy to each chosen release and target.
+func wishes(chosen []pypi.Release, targets []store.TargetRow, pr farm.Priority) []store.Wish {
+	var out []store.Wish
+	for _, r := range chosen {
+		for _, t := range targets {
+			python := t.Facts.Python
+			if python == "" {
+				python = t.Target.Python()
+			}
+			v := farm.Decide(farm.Candidate{
+				Version: r.Raw, HasSdist: r.Sdist != nil, RequiresPython: r.RequiresPython, TargetPython: python,
+			})
+			out = append(out, store.Wish{Version: versionKey(r), Target: t.Target, Verdict: v, Priority: pr})
+		}
+	}
+	return out
+}

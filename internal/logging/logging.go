@@ -1,0 +1,25 @@
+// Package logging makes the one root logger of a program. Levels mean: error,
+// someone must look; warn, we coped; info, a state changed; debug, the rest.
+// Fields are spelled the same everywhere: package version target job slave.
+package logging
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// New writes to w: lines for people when human is set, else JSON. level is one
+// of debug, info, warn, error.
+func New(w io.Writer, level string, human bool) (zerolog.Logger, error) {
+	l, err := zerolog.ParseLevel(level)
+	if err != nil || level == "" {
+		return zerolog.Nop(), fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	}
+	if human {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: true}
+	}
+	return zerolog.New(w).Level(l).With().Timestamp().Logger(), nil
+}

@@ -1,0 +1,81 @@
+// Package service is the life cycle of long-running parts. A part is a function
+// that runs until its context ends; a group runs several and ends all of them
+// when one breaks; a loop is the shape of most of them. It owns the goroutines
+// that it starts and waits for the end of every one.
+package service
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+)
+
+// Part is one long-running part of a program. Run returns when ctx ends, and
+// earlier only with an error that nothing but a restart can mend.
+type Part struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// RunAll runs the parts until ctx ends or one of them breaks, and returns when
+// all have ended. The error names the part that broke; an ended ctx is no error.
+func RunAll(ctx context.Context, parts ...Part) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		g.Go(func() error {
+			if err := p.Run(gctx); err != nil && gctx.Err() == nil {
+				return fmt.Errorf("%s: %w", p.Name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Loop is work that is done again and again.
+type Loop struct {
+	Every time.Duration   // pause between two good rounds, unless woken
+	Wake  <-chan struct{} // ends a pause early; may be nil
+	Log   zerolog.Logger
+	Do    func(ctx context.Context) error
+}
+
+// Run does rounds until ctx ends. A failed round is logged and tried again
+// later, never given up: the world outside comes back by itself (design 9).
+func (l Loop) Run(ctx context.Context) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 500*time.Millisecond, 30*time.Second
+	pause.Reset()
+	// Jitter: masters that start together must not ask together for ever.
+	wait := time.Duration(rand.Int64N(int64(l.Every/10) + 1))
+	for l.sleep(ctx, wait) {
+		err := l.Do(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			wait = pause.NextBackOff()
+			l.Log.Error().Err(err).Dur("again_in", wait).Msg("round failed")
+		default:
+			pause.Reset()
+			wait = l.Every
+		}
+	}
+	return ctx.Err()
+}
+
+// sleep waits; false says that ctx ended.
+func (l Loop) sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-l.Wake:
+	case <-t.C:
+	}
+	return ctx.Err() == nil
+}
