@@ -70,7 +70,7 @@ func newFile(base *url.URL, ref, filename string) (File, bool) {
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
 		return File{}, false
 	}
-	last := path.Base(u.Path)
+	last := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
 	if filename == "" {
 		filename = last
 	}
