@@ -1,0 +1,172 @@
+package pypi_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pinwheel/internal/pypi"
+	"pinwheel/internal/pypitest"
+)
+
+// TestTroubles breaks the index in every way, in every form. No trouble may look like a project, and each must say
+// where and what.
+func TestTroubles(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		fault       pypitest.Fault
+		says        string
+		unavailable bool
+		asked       int // how often
+	}{
+		{"500", pypitest.Fault{Trouble: pypitest.Status, Status: 500}, "after 3 tries: status 500 Internal Server Error", true, 3},
+		{"429", pypitest.Fault{Trouble: pypitest.Status, Status: 429, RetryAfter: "0"}, "after 3 tries: status 429 Too Many Requests", true, 3},
+		{"403", pypitest.Fault{Trouble: pypitest.Status, Status: 403}, "status 403 Forbidden", false, 1},
+		{"dropped", pypitest.Fault{Trouble: pypitest.Dropped}, "EOF", true, 3},
+		{"truncated", pypitest.Fault{Trouble: pypitest.Truncated}, "read the answer: unexpected EOF", true, 3},
+		{"stalled", pypitest.Fault{Trouble: pypitest.Stalled}, "no whole answer within 250ms", true, 3},
+		{"cut", pypitest.Fault{Trouble: pypitest.Cut}, "", false, 1},
+		{"lying", pypitest.Fault{Trouble: pypitest.Lying}, "", false, 1},
+	} {
+		for _, form := range []string{"json", "html", "details"} {
+			if c.fault.Status == 403 && form == "details" {
+				continue // an index that hides its details is no broken one
+			}
+			t.Run(c.name+" "+form, func(t *testing.T) {
+				t.Parallel()
+				s := pypitest.New(t, demo)
+				path := "/simple/demo-pkg/"
+				s.HTMLOnly(form != "json")
+				if form == "details" {
+					path = "/pypi/demo-pkg/json"
+				}
+				s.Break(path, c.fault)
+				cl := pypi.New(pypi.Config{Simple: s.URL(), Timeout: 250 * time.Millisecond, Pause: time.Microsecond, Tries: 3})
+				_, err := cl.Project(t.Context(), "demo-pkg")
+				checkTrouble(t, err, s.Base()+path, c.says, c.unavailable)
+				n := s.Requests(path)
+				if c.fault.Trouble == pypitest.Dropped && n == c.asked+1 {
+					n-- // net/http asks once more by itself when a kept connection ends
+				}
+				if n != c.asked {
+					t.Errorf("asked %d times, want %d", n, c.asked)
+				}
+			})
+		}
+	}
+}
+
+func checkTrouble(t *testing.T, err error, address, says string, unavailable bool) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if got := err.Error(); !strings.Contains(got, address) || !strings.Contains(got, says) || strings.Contains(got, "\n") {
+		t.Errorf("error %q: want one line with %q and %q", got, address, says)
+	}
+	if errors.Is(err, pypi.ErrUnavailable) != unavailable || errors.Is(err, pypi.ErrNotFound) {
+		t.Errorf("error %v: unavailable should be %t", err, unavailable)
+	}
+}
+
+// TestRecovers sees one trouble of each passing kind, and then the project.
+func TestRecovers(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []pypitest.Fault{
+		{Trouble: pypitest.Status, Status: 503, Times: 2},
+		{Trouble: pypitest.Status, Status: 429, Times: 2, RetryAfter: "0"},
+		{Trouble: pypitest.Truncated, Times: 2},
+		{Trouble: pypitest.Dropped, Times: 2},
+	} {
+		s := pypitest.New(t, demo)
+		s.Break("/", fault)
+		p, err := client(s).Project(t.Context(), "demo-pkg")
+		if err != nil || len(p.Releases) != 4 {
+			t.Errorf("%s: %d releases, %v", fault.Trouble, len(p.Releases), err)
+		}
+	}
+}
+
+// TestCancel ends at once, and with the caller's own reason.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	s := pypitest.New(t, demo)
+	s.Break("/", pypitest.Fault{Trouble: pypitest.Status, Status: 503, RetryAfter: "60"})
+	reason := errors.New("going home")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cl := pypi.New(pypi.Config{Simple: s.URL(), HTTP: &http.Client{Transport: after{func() { cancel(reason) }}}})
+	if _, err := cl.Project(ctx, "demo-pkg"); !errors.Is(err, reason) || errors.Is(err, pypi.ErrUnavailable) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// after calls a function after each answer.
+type after struct{ f func() }
+
+func (a after) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer a.f()
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestTooBig is not asked again.
+func TestTooBig(t *testing.T) {
+	t.Parallel()
+	s := pypitest.New(t, demo)
+	_, err := pypi.New(pypi.Config{Simple: s.URL(), MaxBytes: 100}).Project(t.Context(), "demo-pkg")
+	checkTrouble(t, err, s.URL()+"demo-pkg/", "the answer is too big: more than 100 bytes", false)
+	if n := s.Requests("/simple/demo-pkg/"); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestSecrets: a password in the index's address is in no error and in no file's address.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	s := pypitest.New(t, demo)
+	s.HTMLOnly(true)
+	cl := pypi.New(pypi.Config{Simple: strings.Replace(s.URL(), "://", "://me:swordfish@", 1)})
+	p, err := cl.Project(t.Context(), "demo-pkg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := p.Releases[0].Sdist.URL; !strings.HasPrefix(u, s.Base()+"/files/") {
+		t.Errorf("file address %s", u)
+	}
+	_, err = cl.Project(t.Context(), "nothing")
+	if err == nil || strings.Contains(err.Error(), "swordfish") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestAddresses: what is no address of an index is told at once.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for _, simple := range []string{"", "ftp://index.example/simple", "index.example/simple", "http://[::1/simple"} {
+		_, err := pypi.New(pypi.Config{Simple: simple}).Project(t.Context(), "demo")
+		if err == nil || !strings.Contains(err.Error(), "not an http or https address") {
+			t.Errorf("%q: %v", simple, err)
+		}
+	}
+}
+
+func TestCertificateBundle(t *testing.T) {
+	t.Parallel()
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{empty: "no PEM certificate", empty + "x": "no such file"} {
+		if _, err := pypi.NewHTTPClient(path); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if c, err := pypi.NewHTTPClient(""); err != nil || c == nil {
+		t.Errorf("no bundle: %v", err)
+	}
+}
