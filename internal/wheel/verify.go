@@ -1,0 +1,209 @@
+// Package wheel opens a wheel that a stranger sent and says whether the farm may
+// publish it under the name that it claims (PEP 427, PEP 376, design section 7).
+//
+// Input is the wheel's bytes, the file name, and the release and target of the
+// job it was built for. Output is a Report with every finding, each with a stable
+// code. The package owns nothing and writes nothing, so a crash leaves nothing.
+//
+// It trusts nothing: the zip is read by a parser of its own, which takes only
+// archives that all readers understand alike, byte for byte; every file is
+// unpacked, in bounded memory and time, and held against RECORD. It never
+// extracts to disk, never runs what it reads, and never repairs a wheel.
+package wheel
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+
+	"pinwheel/internal/farm"
+	"pinwheel/internal/pep"
+)
+
+// Expect is what the wheel must be: the release and target of its job.
+type Expect struct {
+	Name    string // normalized (PEP 503)
+	Version pep.Version
+	Target  farm.Target
+}
+
+// Report is what a verification found.
+type Report struct {
+	Accepted      bool // no finding is an error
+	Findings      []Finding
+	Tags          []string // of the file name, expanded and sorted (PEP 425)
+	Name          pep.WheelName
+	Metadata      pep.Metadata
+	MetadataBytes []byte // METADATA as it is in the wheel; nil if it cannot be read
+	Size          int64
+	SHA256        string // of the wheel, in hex; "" if it is too large to be read
+}
+
+// Verify checks the size bytes of r, a wheel called filename, with DefaultLimits.
+// What is wrong with the wheel is in the report; an error means that r could not
+// be read or ctx is done, and says nothing about the wheel.
+func Verify(ctx context.Context, r io.ReaderAt, size int64, filename string, want Expect) (Report, error) {
+	return DefaultLimits().Verify(ctx, r, size, filename, want)
+}
+
+// Verify is the function Verify with other limits.
+func (l Limits) Verify(ctx context.Context, r io.ReaderAt, size int64, filename string, want Expect) (Report, error) {
+	v := &verifier{
+		lim:   l,
+		want:  want,
+		src:   &source{ctx: ctx, r: r, size: size},
+		found: findings{list: []Finding{}, max: l.Findings},
+	}
+	v.report.Size = size
+	v.checkFilename(filename)
+	// Each step stands on the one before: a flaw that is returned ends them.
+	for _, step := range []func() error{v.hashFile, v.openZip, v.readDistInfo, v.checkFiles} {
+		if err := step(); errors.As(err, &flaw{}) {
+			_ = v.note(err) // returns nil for a flaw
+			break
+		} else if err != nil {
+			return Report{}, fmt.Errorf("verify wheel %s: %w", printable(filename, 200), err)
+		}
+	}
+	v.report.Findings = v.found.all()
+	v.report.Accepted = v.found.errors == 0
+	return v.report, nil
+}
+
+// verifier is one verification.
+type verifier struct {
+	lim     Limits
+	want    Expect
+	src     *source
+	found   findings
+	report  Report
+	named   bool // the file name could be parsed
+	entries []entry
+	inflate *inflater
+	record  string          // the name of RECORD's entry
+	rows    map[string]*row // nil without a RECORD that can be read
+}
+
+// note makes a finding of a flaw, and passes on every other error.
+func (v *verifier) note(err error) error {
+	var f flaw
+	if !errors.As(err, &f) {
+		return err
+	}
+	v.found.add(f.Finding)
+	return nil
+}
+
+// checkFilename holds the file name against the job.
+func (v *verifier) checkFilename(filename string) {
+	if len(filename) > v.lim.Filename {
+		v.found.reject(CodeFilenameLength, "", "a file name of %d bytes; at most %d are taken", len(filename), v.lim.Filename)
+		return
+	}
+	name, err := pep.ParseWheelName(filename)
+	if err != nil {
+		v.found.reject(CodeFilename, "", "%v", err)
+		return
+	}
+	v.named, v.report.Name, v.report.Tags = true, name, tagStrings(name.Tags)
+	if name.Name() != v.want.Name {
+		v.found.reject(CodeFilenameName, "", "the file name is of %s, want %s", name.Name(), v.want.Name)
+	}
+	if !name.Version.Equal(v.want.Version) {
+		v.found.reject(CodeFilenameVersion, "", "the file name is of version %s, want %s", name.RawVersion, v.want.Version)
+	}
+	checkTags(name.Tags, v.want.Target, &v.found)
+}
+
+func (v *verifier) hashFile() error {
+	if v.src.size > v.lim.FileSize {
+		return newFlaw(CodeFileSize, "", "%d bytes; at most %d are taken", v.src.size, v.lim.FileSize)
+	}
+	h := sha256.New()
+	sec := &section{src: v.src, left: v.src.size}
+	if _, err := io.CopyBuffer(h, sec, make([]byte, 128<<10)); err != nil {
+		return err
+	}
+	v.report.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return nil
+}
+
+func (v *verifier) openZip() (err error) {
+	if v.entries, err = readEntries(v.src, v.lim, &v.found); err != nil {
+		return err
+	}
+	for i := range v.entries {
+		checkEntry(&v.entries[i], v.lim, &v.found)
+	}
+	checkNames(v.entries, &v.found)
+	return nil
+}
+
+func (v *verifier) readDistInfo() error {
+	v.inflate = newInflater()
+	dir := v.findDistInfo()
+	if dir == "" {
+		return nil
+	}
+	v.record = dir + "/RECORD"
+	return errors.Join(v.readMetadata(dir), v.readWheelFile(dir), v.readRecord(dir))
+}
+
+// checkFiles unpacks every file, in the order of the bytes, and compares it with
+// its CRC and its row in RECORD.
+func (v *verifier) checkFiles() error {
+	hashes := map[string]hash.Hash{}
+	for i := range v.entries {
+		e := &v.entries[i]
+		if e.closed || e.isDir() {
+			if w := v.rows[e.name]; w != nil {
+				w.met = true
+			}
+			continue
+		}
+		if err := v.note(v.checkFile(e, hashes)); err != nil {
+			return err
+		}
+	}
+	v.checkRows()
+	return nil
+}
+
+// checkFile unpacks one file. The hashes are used again for the next one.
+func (v *verifier) checkFile(e *entry, hashes map[string]hash.Hash) error {
+	w := v.rows[e.name]
+	var h hash.Hash
+	if w != nil && w.algorithm != "" {
+		if h = hashes[w.algorithm]; h == nil {
+			h = newHash(w.algorithm)
+			hashes[w.algorithm] = h
+		}
+		h.Reset()
+	}
+	var crc uint32
+	head := make([]byte, 0, headSize)
+	err := v.inflate.each(v.src, e, func(p []byte) {
+		crc = crc32.Update(crc, crc32.IEEETable, p)
+		if h != nil {
+			h.Write(p)
+		}
+		head = append(head, p[:min(len(p), headSize-len(head))]...)
+	})
+	if w != nil {
+		w.met = true
+	}
+	if err != nil {
+		return err
+	}
+	if crc != e.crc {
+		v.found.reject(CodeZipCRC, e.name, "its CRC is not the declared one")
+	}
+	v.inspect(e, head)
+	v.checkRow(e, w, h)
+	return nil
+}
