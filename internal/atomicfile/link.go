@@ -43,6 +43,7 @@ func hardLink(src, dst string) error {
 	return os.Rename(tmp, dst)
 }
 
+// Copy makes dst a copy of src with the mode perm, whole or not at all.
 func Copy(src, dst string, perm fs.FileMode) error {
 	in, err := os.Open(src)
 	if err != nil {

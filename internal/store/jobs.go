@@ -63,11 +63,16 @@ with picked as (
     update jobs j set state = 'queued', reason = '', cause = '', detail = '', hint = '', losses = 0,
         priority = $4, not_before = now(), changed_at = now()
     from picked where j.id = picked.id
-    and (j.state = 'failed' or j.state = 'queued') -- again: the row may have moved while we waited for its lock
+    and j.state in ('failed', 'queued') -- again: the row may have moved while we waited for its lock
     returning j.id
 )
-select ` + jobColumns + ` from job_facts where id in (select id from moved)`
-		rows, err := tx.Query(ctx, q, sel.Package, sel.Version, sel.Target, int16(pr))
+select coalesce(array_agg(id), '{}') from moved`
+		var ids []int64
+		if err := tx.QueryRow(ctx, q, sel.Package, sel.Version, sel.Target, int16(pr)).Scan(&ids); err != nil {
+			return err
+		}
+		// A statement of its own: the one above sees the rows as they were.
+		rows, err := tx.Query(ctx, `select `+jobColumns+` from job_facts where id = any($1) order by package, released_at desc, target`, ids)
 		if err != nil {
 			return err
 		}
