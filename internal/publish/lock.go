@@ -1,0 +1,53 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// The locks of a site. Who needs both takes pagesLock first.
+const (
+	pagesLock = ".pages.lock" // projects' folders
+	rootLock  = ".root.lock"  // the root index
+)
+
+// lock makes the caller the only writer, also among processes: without it, a
+// page that was read before a change could be written after it, and the row that
+// says "stale" would be gone. The kernel frees the lock of a process that dies.
+func (p *Publisher) lock(ctx context.Context, name string) (unlock func(), err error) {
+	if err := os.MkdirAll(p.simple(), 0o755); err != nil { // somebody may have deleted the site
+		return nil, fmt.Errorf("lock site: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(p.cfg.SiteDir, name), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock site: %w", err)
+	}
+	if err := waitLock(ctx, f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock site with %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil // closing unlocks
+}
+
+// waitLock asks again and again rather than blocking in the kernel, where ctx
+// could not end it.
+func waitLock(ctx context.Context, f *os.File) error {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"pinwheel/internal/store"
+)
+
+// writeStale is one round: it writes project pages until none is stale, but for
+// those that failed a short while ago.
+func (p *Publisher) writeStale(ctx context.Context) error {
+	if err := p.refill(ctx); err != nil {
+		return err
+	}
+	// The root index is woken when the pages that it may name are there.
+	defer wake(p.root)
+	for ctx.Err() == nil {
+		pages, err := p.due(ctx)
+		if err != nil || len(pages) == 0 {
+			return err
+		}
+		failed, err := p.writePages(ctx, pages)
+		if err != nil {
+			return err
+		}
+		p.note(ctx, failed)
+		wake(p.root)
+	}
+	return ctx.Err()
+}
+
+// refill marks every page when the site has no root index: it is new, or somebody
+// deleted it. Once, until it is there: a disk that is full must not make us mark
+// and be woken by it for ever.
+func (p *Publisher) refill(ctx context.Context) error {
+	_, err := os.Stat(filepath.Join(p.simple(), "index.html"))
+	if err == nil {
+		p.marked.Store(false)
+		return nil
+	}
+	if p.marked.Load() {
+		return nil
+	}
+	if _, err := p.cfg.Store.MarkAllStale(ctx); err != nil {
+		return err
+	}
+	p.marked.Store(true)
+	return nil
+}
+
+// due lists a batch of stale project pages that may be tried now.
+func (p *Publisher) due(ctx context.Context) ([]store.StalePage, error) {
+	// More than a batch, so that failed pages at the head cannot fill all of it.
+	pages, err := p.cfg.Store.StalePages(ctx, batchSize+p.patience.size())
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(pages, func(s store.StalePage) bool {
+		return s.Scope == store.RootScope || !p.patience.due(s.Scope)
+	}), nil
+}
+
+// note logs what failed and lets it rest.
+func (p *Publisher) note(ctx context.Context, failed map[string]error) {
+	if ctx.Err() != nil {
+		return // we were told to stop: that is no fault of the page
+	}
+	for scope, err := range failed {
+		again := p.patience.failed(scope)
+		p.cfg.Log.Error().Err(err).Str("package", scope).Dur("again_in", again).Msg("page not written")
+	}
+}
+
+// writePages writes project pages and returns the errors of those that could not
+// be. What has no wheels any more is withdrawn at the end, all of it at once,
+// since the root index has to be written before.
+func (p *Publisher) writePages(ctx context.Context, pages []store.StalePage) (map[string]error, error) {
+	unlock, err := p.lock(ctx, pagesLock)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var (
+		mu     sync.Mutex
+		gone   []store.StalePage
+		failed = map[string]error{}
+		group  errgroup.Group
+	)
+	group.SetLimit(atOnce)
+	for _, s := range pages {
+		group.Go(func() error {
+			err := p.writeProject(ctx, s)
+			mu.Lock()
+			defer mu.Unlock()
+			if errors.Is(err, errNoWheels) {
+				gone = append(gone, s)
+			} else if err != nil {
+				failed[s.Scope] = err
+			}
+			return nil
+		})
+	}
+	group.Wait() // errors are in failed
+	p.withdraw(ctx, gone, failed)
+	p.nFailures.Add(int64(len(failed)))
+	return failed, nil
+}
+
+// done forgets that a page was stale: the last step, since it ends the retries.
+func (p *Publisher) done(ctx context.Context, s store.StalePage) error {
+	if err := p.cfg.Store.PageWritten(ctx, s); err != nil {
+		return err
+	}
+	p.patience.succeeded(s.Scope)
+	p.at("done", s.Scope)
+	return nil
+}
+
+// WriteAll writes every page of the site now and removes what no row names. It
+// goes on after an error; what it returns names each page that is not written.
+func (p *Publisher) WriteAll(ctx context.Context) error {
+	if _, err := p.cfg.Store.MarkAllStale(ctx); err != nil {
+		return fmt.Errorf("write all pages: %w", err)
+	}
+	pages, err := p.cfg.Store.StalePages(ctx, math.MaxInt32)
+	if err != nil {
+		return fmt.Errorf("write all pages: %w", err)
+	}
+	pages = slices.DeleteFunc(pages, func(s store.StalePage) bool { return s.Scope == store.RootScope })
+	strays, err := p.strays(ctx)
+	errs := []error{err}
+	for batch := range slices.Chunk(append(pages, strays...), batchSize) {
+		failed, err := p.writePages(ctx, batch)
+		errs = append(errs, err)
+		for _, err := range failed {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, p.writeRoot(ctx))...)
+}
