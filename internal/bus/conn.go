@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +27,6 @@ const (
 
 const (
 	dialWithin  = 5 * time.Second
-	drainWithin = 5 * time.Second
 	flushWithin = 5 * time.Second
 )
 
@@ -60,8 +61,10 @@ type Conn struct {
 	log    zerolog.Logger
 	closed chan struct{}
 
-	mu   sync.Mutex
-	lost chan struct{} // closed when the connection of the moment is lost
+	mu       sync.Mutex
+	lost     chan struct{} // closed when the connection of the moment is lost
+	stops    map[int]func()
+	lastStop int
 }
 
 // Connect returns when the server has let us in. Wrong credentials are an error
@@ -75,7 +78,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
 	}
-	c := &Conn{id: id, log: o.Log, closed: make(chan struct{}), lost: make(chan struct{})}
+	c := &Conn{id: id, log: o.Log, closed: make(chan struct{}), lost: make(chan struct{}), stops: map[int]func(){}}
 	for attempt := 1; ; attempt++ {
 		c.nc, err = nats.Connect(o.URL, c.options(o, creds)...)
 		switch {
@@ -144,9 +147,8 @@ func (c *Conn) options(o Options, creds []byte) []nats.Option {
 		// A master that starts again may refuse everyone for a moment.
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
-		nats.DrainTimeout(drainWithin),
 		nats.DisconnectErrHandler(c.disconnected),
-		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info().Msg("NATS is back") }),
+		nats.ReconnectHandler(c.reconnected),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			c.log.Warn().Err(err).Msg("NATS complains")
 		}),
@@ -164,10 +166,25 @@ func (c *Conn) disconnected(nc *nats.Conn, err error) {
 	close(c.lost)
 	c.lost = make(chan struct{})
 	c.mu.Unlock()
-	if nc.IsClosed() || nc.IsDraining() {
+	if nc.IsClosed() {
 		return
 	}
 	c.log.Warn().AnErr("cause", err).Msg("NATS is lost, reconnecting")
+}
+
+// reconnected says so only when the new server knows of our subscriptions: who
+// waits for these words may count on being heard.
+func (c *Conn) reconnected(nc *nats.Conn) {
+	if err := flush(nc); err == nil {
+		c.log.Info().Msg("NATS is back")
+	}
+}
+
+// flush returns when the server has all that was sent before.
+func flush(nc *nats.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	return translate(nc.FlushWithContext(ctx))
 }
 
 func (c *Conn) lostSignal() <-chan struct{} {
@@ -182,12 +199,21 @@ func (c *Conn) Identity() Identity { return c.id }
 // Connected says whether the server can be reached right now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
-// Close lets what is under way finish, for at most five seconds, and returns when
-// the connection is gone.
+// Close stops what was subscribed, waits for the calls under way, and returns
+// when all that was published is sent, or cannot be, and the connection is gone.
 func (c *Conn) Close() {
-	if err := c.nc.Drain(); err != nil {
-		c.nc.Close()
+	c.mu.Lock()
+	stops := slices.Collect(maps.Values(c.stops))
+	c.mu.Unlock()
+	for _, stop := range stops {
+		stop()
 	}
+	if c.nc.IsConnected() {
+		if err := flush(c.nc); err != nil {
+			c.log.Warn().Err(err).Msg("the last messages may be lost")
+		}
+	}
+	c.nc.Close()
 	<-c.closed
 }
 
@@ -201,16 +227,31 @@ func (c *Conn) subscribe(subject, queue string, f nats.MsgHandler) (stop func(),
 		return nil, fmt.Errorf("subscribe %s: %w", subject, translate(err))
 	}
 	sub.SetClosedHandler(func(string) { close(done) })
-	stop = func() {
+	stop = c.atClose(func() {
 		// An error means that it has ended already, with its connection.
 		_ = sub.Unsubscribe()
 		<-done
-	}
-	if err := c.nc.FlushTimeout(flushWithin); err != nil {
+	})
+	if err := flush(c.nc); err != nil {
 		stop()
-		return nil, fmt.Errorf("subscribe %s: %w", subject, translate(err))
+		return nil, fmt.Errorf("subscribe %s: %w", subject, err)
 	}
 	return stop, nil
+}
+
+// atClose makes stop run once: when its caller wants, else when c is closed.
+func (c *Conn) atClose(stop func()) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastStop++
+	id := c.lastStop
+	c.stops[id] = sync.OnceFunc(func() {
+		stop()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.stops, id)
+	})
+	return c.stops[id]
 }
 
 func (c *Conn) publish(subject string, m stamped) error {
@@ -227,7 +268,7 @@ func (c *Conn) publish(subject string, m stamped) error {
 // translate turns nats.go's errors into this package's.
 func translate(err error) error {
 	for _, e := range []error{nats.ErrNoResponders, nats.ErrReconnectBufExceeded, nats.ErrDisconnected,
-		nats.ErrConnectionClosed, nats.ErrConnectionDraining, nats.ErrTimeout, nats.ErrConnectionReconnecting} {
+		nats.ErrConnectionClosed, nats.ErrConnectionDraining, nats.ErrTimeout, nats.ErrConnectionReconnecting, context.DeadlineExceeded} {
 		if errors.Is(err, e) {
 			return fmt.Errorf("%w (%w)", ErrNobody, err)
 		}

@@ -70,11 +70,11 @@ func handle[Q checked, R any, P interface {
 		cancel()
 		return nil, err
 	}
-	return func() {
+	return c.atClose(func() {
 		cancel() // first: the loop may be waiting for a slot
 		unsubscribe()
 		running.Wait()
-	}, nil
+	}), nil
 }
 
 // answer runs f and sends what it returns, to the sender's own inbox and nowhere

@@ -7,8 +7,6 @@ import (
 	"math"
 
 	"github.com/nats-io/nats.go"
-
-	"pinwheel/internal/farm"
 )
 
 // SlaveEnd is the wire as a slave sees it. Its requests fail with ErrNobody when
@@ -55,19 +53,20 @@ func (s *SlaveEnd) Beat(ctx context.Context, m Beat) (BeatReply, error) {
 // Report tells how a build ended. Its free texts are cut to what is allowed, so
 // that no build's output can keep its own report from being taken.
 func (s *SlaveEnd) Report(ctx context.Context, m Report) (ReportReply, error) {
-	m.Excerpt = CutText(m.Excerpt, MaxExcerpt)
-	m.Failure.Detail = CutText(m.Failure.Detail, maxText)
-	m.Failure.Hint = CutText(m.Failure.Hint, maxText)
-	m.Record = cutRecord(m.Record)
+	m = cutReport(m)
 	return ask[ReportReply](ctx, s, exchangeReport(), &m)
 }
 
-func cutRecord(r farm.Record) farm.Record {
+func cutReport(m Report) Report {
+	m.Excerpt = CutText(m.Excerpt, MaxExcerpt)
+	m.Failure.Detail = CutText(m.Failure.Detail, maxText)
+	m.Failure.Hint = CutText(m.Failure.Hint, maxText)
+	r := &m.Record
 	for _, s := range []*string{&r.Sandbox, &r.PythonVer, &r.PipVer, &r.Compiler, &r.OS} {
 		*s = CutText(*s, maxText)
 	}
 	r.Seconds = finite(r.Seconds)
-	return r
+	return m
 }
 
 // finite stands for unknown what JSON cannot say.
