@@ -52,7 +52,8 @@ func snippets() []struct {
 		{"ImportError: cannot import name 'MutableMapping' from 'collections' (/usr/lib/python3.11/collections/__init__.py)", Failure{PythonSyntax, "MutableMapping is gone from collections", ""}},
 		{"This backport is for Python 2.7 only.", Failure{PythonSyntax, "for Python 2.7 only", ""}},
 		{"packaging.version.InvalidVersion: Invalid version: '0.8.7p1'", Failure{MetadataInvalid, "version 0.8.7p1", ""}},
-		{"WARNING: Requested a==1 from http://h/a-1.tar.gz has inconsistent version: expected '1', but metadata has '2'", Failure{MetadataInvalid, "version: expected '1', but metadata has '2'", ""}},
+		{"WARNING: Requested a==1 from http://h/a-1.tar.gz has inconsistent version: expected '1', but metadata has '2'", Failure{WrongWheel, "version: expected '1', but metadata has '2'", ""}},
+		{"tarfile.ReadError: empty file", Failure{MetadataInvalid, "the sdist is broken: empty file", ""}},
 		{"error in anyjson setup command: use_2to3 is invalid.", Failure{BuildBackend, "use_2to3 is gone from setuptools", "recipe: setuptools<58"}},
 		{"ModuleNotFoundError: No module named 'pkg_resources'", Failure{BuildBackend, "pkg_resources is gone", "recipe: an older setuptools"}},
 		{"ModuleNotFoundError: No module named 'distutils.command'", Failure{BuildBackend, "distutils.command is gone", "recipe: an older setuptools"}},
@@ -117,7 +118,7 @@ func TestExcerptEndsWithTheLog(t *testing.T) {
 func TestClean(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"plain\ttext\n":               "plain\ttext\n",
+		"plain\ttext\n":                "plain\ttext\n",
 		"\x1b[1;31mred\x1b[0m":         "red",
 		"\x1b]0;title\x07shown":        "shown",
 		"a\x00b\x07c\u009bd":           "abcd",

@@ -1,0 +1,147 @@
+package builder
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+)
+
+// box is the folder of one build:
+//
+//	box/work       the build's own, all that it can write: home, tmp, out
+//	box/etc        ours: passwd, group, certificates.pem
+//
+// and the way to start programs in it.
+type box struct {
+	dir    string
+	mode   Mode
+	user   proc.User
+	python pip.Python
+	bundle string // the certificates' file in box/etc, "" for none
+	mark   string // an environment entry that only this build's processes have
+
+	// The kernel or an old bwrap may not know how to forbid further user
+	// namespaces; then the rest of the fence must do.
+	keepUserns bool
+}
+
+// openBox makes a fresh box, after removing what a crash may have left.
+func openBox(b Build) (x *box, err error) {
+	x = &box{dir: filepath.Join(b.Dir, "box"), mode: b.Mode, user: b.User, python: b.Python,
+		mark: "PINWHEEL_BUILD=" + rand.Text()}
+	if err := mkdir(b.Dir, 0o711); err != nil {
+		return nil, fmt.Errorf("make the build folder: %w", err)
+	}
+	if err := removeAll(x.dir); err != nil {
+		return nil, fmt.Errorf("remove an earlier build: %w", err)
+	}
+	if err := x.fill(); err != nil {
+		return nil, errors.Join(fmt.Errorf("make the build folder: %w", err), x.remove())
+	}
+	return x, nil
+}
+
+func (x *box) fill() error {
+	for _, d := range []string{"", "etc"} {
+		if err := mkdir(filepath.Join(x.dir, d), 0o755); err != nil {
+			return err
+		}
+	}
+	for _, d := range []string{"work", "work/home", "work/tmp", "work/out"} {
+		if err := mkdir(filepath.Join(x.dir, d), 0o700); err != nil {
+			return err
+		}
+		if err := x.user.Chown(filepath.Join(x.dir, d)); err != nil {
+			return err
+		}
+	}
+	if err := x.user.CanEnter(filepath.Join(x.dir, "work")); err != nil {
+		return err
+	}
+	return x.writeEtc()
+}
+
+// writeEtc writes a user database that tells nothing of the host.
+func (x *box) writeEtc() (err error) {
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
+	if !x.user.IsZero() {
+		uid, gid = x.user.UID, x.user.GID
+	}
+	passwd := fmt.Sprintf("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nbuild:x:%d:%d:build:%s/home:/bin/sh\n", uid, gid, x.work())
+	group := fmt.Sprintf("root:x:0:\nnogroup:x:65534:\nbuild:x:%d:\n", gid)
+	for name, text := range map[string]string{"passwd": passwd, "group": group} {
+		path := filepath.Join(x.dir, "etc", name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, 0o644); err != nil { // whatever the umask
+			return err
+		}
+	}
+	x.bundle, err = x.python.CopyBundle(filepath.Join(x.dir, "etc"))
+	return err
+}
+
+// work is box/work as the build sees it.
+func (x *box) work() string {
+	if x.mode == Bwrap {
+		return "/build"
+	}
+	return filepath.Join(x.dir, "work")
+}
+
+// env is the whole environment of the build.
+func (x *box) env() []string {
+	bundle, tmp := x.bundle, filepath.Join(x.work(), "tmp")
+	if x.mode == Bwrap {
+		tmp = "/tmp"
+		if bundle != "" {
+			bundle = "/etc/" + filepath.Base(bundle)
+		}
+	}
+	// Unbuffered, so that the log of a build that is stopped is complete.
+	return append(x.python.CleanEnv(filepath.Join(x.work(), "home"), bundle),
+		"TMPDIR="+tmp, "USER=build", "LOGNAME=build", "SHELL=/bin/sh", "PYTHONUNBUFFERED=1", x.mark)
+}
+
+func (x *box) remove() error {
+	if err := removeAll(x.dir); err != nil {
+		return fmt.Errorf("remove the build folder: %w", err)
+	}
+	return nil
+}
+
+// mkdir makes a folder with exactly this mode, whatever the umask; one that is
+// there stays as it is.
+func mkdir(path string, mode fs.FileMode) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(path, mode); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
+}
+
+// removeAll removes a tree also where its owner locked himself out. Nothing
+// runs in it any more, so what is a folder stays one.
+func removeAll(dir string) error {
+	err := os.RemoveAll(dir)
+	if err == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	unlock := func(path string, d fs.DirEntry, _ error) error {
+		if d != nil && d.IsDir() && strings.HasPrefix(path, dir) {
+			return os.Chmod(path, 0o700)
+		}
+		return nil
+	}
+	return errors.Join(filepath.WalkDir(dir, unlock), os.RemoveAll(dir))
+}

@@ -1,0 +1,148 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"pinwheel/internal/farm"
+	"pinwheel/internal/pep"
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+)
+
+// Mode is how a build is fenced in.
+type Mode string
+
+// The modes. In both the build has a user of its own when we are root, its own
+// session, a clean environment, and nothing of it is left running.
+const (
+	Bwrap Mode = "bwrap" // bubblewrap: own namespaces, an allow-list of the file system
+	None  Mode = "none"  // not fenced: for machines without user namespaces
+)
+
+// ParseMode reads a mode's name.
+func ParseMode(s string) (Mode, error) {
+	switch m := Mode(s); m {
+	case Bwrap, None:
+		return m, nil
+	}
+	return "", fmt.Errorf("sandbox %q: want bwrap or none", s)
+}
+
+// Build is one release to build.
+type Build struct {
+	Package        string // name, in any spelling
+	Version        string // PEP 440
+	IndexURL       string // simple/ of the index that has the sdist
+	ExtraIndexURLs []string
+	Python         pip.Python // as pip.Find gives it
+	Mode           Mode
+	User           proc.User // proc.BuildUser()
+	Limits         farm.Limits
+
+	// Dir is a folder of the caller's that User can enter; it is made if it
+	// is missing. One build at a time works there. The wheel is left in
+	// Dir/out, ours to read; the caller removes Dir.
+	Dir string
+
+	// LogPath is where the capped log is left, raw as the build wrote it,
+	// head and tail kept.
+	LogPath string
+
+	// Live, if any, gets the log as it is written. It must not block and is
+	// not called again after an error.
+	Live io.Writer
+
+	// Now tells the time of day for the record; nil is time.Now.
+	Now func() time.Time
+}
+
+// Result is how a build ended.
+type Result struct {
+	Outcome    farm.Outcome
+	Failure    farm.Failure // of a failed build
+	Excerpt    string       // of a failed build's log: at most 2,000 bytes of farm.Clean text
+	Wheels     []string     // paths below Dir/out; exactly one if built, else none
+	Log        farm.File    // of the log at LogPath
+	LogWritten int64        // bytes that the build wrote; more than Log.Size if it was capped
+	Record     farm.Record
+}
+
+// Run builds. An error is our own fault, never the package's: the machine is
+// not fit (no compiler, no sandbox), a file cannot be written, or ctx ended.
+// Then nothing is left of the build, neither log nor wheel.
+func Run(ctx context.Context, b Build) (Result, error) {
+	r, err := b.run(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("build %s: %w", b.requirement(), err)
+	}
+	return r, nil
+}
+
+func (b Build) requirement() string { return b.Package + "==" + b.Version }
+
+func (b Build) run(ctx context.Context) (r Result, err error) {
+	if err := b.check(); err != nil {
+		return Result{}, err
+	}
+	b.Limits = b.Limits.Fill()
+	x, err := openBox(b)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, x.remove()) }()
+	compiler, err := x.preflight(ctx, false)
+	if err != nil {
+		return Result{}, err
+	}
+	end, err := b.pipWheel(ctx, x)
+	if err != nil {
+		return Result{}, err
+	}
+	if r, err = b.judge(x, end); err != nil {
+		return Result{}, err
+	}
+	r.Record.Compiler = compiler
+	return r, nil
+}
+
+// check refuses what would turn into options of pip's command line.
+func (b Build) check() error {
+	if !pep.ValidName(b.Package) {
+		return fmt.Errorf("%q is not a project's name (PEP 508)", b.Package)
+	}
+	if _, err := pep.ParseVersion(b.Version); err != nil {
+		return err
+	}
+	if _, err := ParseMode(string(b.Mode)); err != nil {
+		return err
+	}
+	if !filepath.IsAbs(b.Dir) || !filepath.IsAbs(b.LogPath) {
+		return errors.New("the folder and the log need absolute paths")
+	}
+	return nil
+}
+
+// Check says whether builds can be made here: it sets the sandbox up with a
+// build's own flags and compiles and links an extension module in it. It
+// returns the compiler's name for itself. Package, version and log are not
+// looked at. The error names the remedy.
+func Check(ctx context.Context, b Build) (compiler string, err error) {
+	x, err := openBox(b)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, x.remove()) }()
+	return x.preflight(ctx, true)
+}
+
+func (b Build) now() time.Time {
+	if b.Now != nil {
+		return b.Now()
+	}
+	return time.Now()
+}

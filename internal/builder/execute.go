@@ -1,0 +1,233 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"pinwheel/internal/farm"
+	"pinwheel/internal/proc"
+)
+
+// floodFactor times the log's limit is more than any honest build writes.
+const floodFactor = 10
+
+// patience is how long the killed may take to be gone.
+const patience = 15 * time.Second
+
+// ending is how a run in the box ended.
+type ending struct {
+	stop    farm.Cause // Timeout or LogLimit if we stopped it, else ""
+	code    int        // exit status, 128+n after signal n
+	seconds float64
+	peakRSS int64 // bytes, of the largest process
+}
+
+// running is one run in the box.
+type running struct {
+	box    *box
+	cmd    *exec.Cmd
+	child  *proc.Child
+	output *os.File      // the read end of the pipe that the build writes to
+	pumped chan struct{} // closed when the log has all
+	flood  chan struct{} // closed when the log is far too long
+	first  chan *handle  // the sandbox's first process; nil if it never was
+}
+
+// execute runs argv in the box and returns when it, and all that came of it, is
+// gone and its output is in the log. An error is ours, or ctx's.
+func (x *box) execute(ctx context.Context, limits farm.Limits, log *cappedLog, argv []string) (ending, error) {
+	if err := ctx.Err(); err != nil {
+		return ending{}, err
+	}
+	started := time.Now()
+	r, err := x.start(limits, log, argv)
+	if err != nil {
+		return ending{}, err
+	}
+	stop := r.await(ctx, limits.Timeout)
+	err = r.end(stop != "" || ctx.Err() != nil)
+	end := ending{stop: stop, seconds: time.Since(started).Seconds()}
+	if ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	end.code, end.peakRSS = r.measured()
+	return end, errors.Join(err, log.err)
+}
+
+func (x *box) start(limits farm.Limits, log *cappedLog, argv []string) (*running, error) {
+	cmd, err := x.command(argv...)
+	if err != nil {
+		return nil, err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the build: %w", err)
+	}
+	defer write.Close()
+	cmd.Stdout, cmd.Stderr = write, write
+	r := &running{box: x, cmd: cmd, output: read, pumped: make(chan struct{}),
+		flood: make(chan struct{}), first: make(chan *handle, 1)}
+	if err := r.launch(); err != nil {
+		read.Close()
+		return nil, err
+	}
+	go r.pump(log, floodFactor*limits.LogLimit)
+	return r, nil
+}
+
+// launch starts the child; with bwrap, also the reading of its info.
+func (r *running) launch() (err error) {
+	if r.box.mode != Bwrap {
+		r.first <- nil
+		r.child, err = proc.Start(r.cmd)
+		return err
+	}
+	info, toInfo, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start the build: %w", err)
+	}
+	defer toInfo.Close()
+	r.cmd.ExtraFiles = []*os.File{toInfo}
+	if r.child, err = proc.Start(r.cmd); err != nil {
+		info.Close()
+		return err
+	}
+	go func() {
+		defer info.Close()
+		r.first <- readInfo(info)
+	}()
+	return nil
+}
+
+// readInfo takes hold of the first process of the sandbox. Nil means that
+// bwrap ended before there was one. Only bwrap itself has the other end.
+func readInfo(info io.Reader) *handle {
+	var said struct {
+		Child int `json:"child-pid"`
+	}
+	if err := json.NewDecoder(info).Decode(&said); err != nil || said.Child <= 0 {
+		return nil
+	}
+	h, err := hold(said.Child)
+	if err != nil {
+		return nil // already gone
+	}
+	return h
+}
+
+// pump moves the output into the log until nobody can write any more.
+func (r *running) pump(log *cappedLog, most int64) {
+	defer close(r.pumped)
+	buf, flooded := make([]byte, 64<<10), false
+	for {
+		n, err := r.output.Read(buf)
+		log.add(buf[:n])
+		if most > 0 && log.written > most && !flooded {
+			flooded = true
+			close(r.flood)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// await returns when the child has ended by itself ("") or has to be stopped.
+func (r *running) await(ctx context.Context, timeout time.Duration) farm.Cause {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-r.child.Done():
+	case <-ctx.Done():
+	case <-timer.C:
+		return farm.Timeout
+	case <-r.flood:
+		return farm.LogLimit
+	}
+	return ""
+}
+
+// end makes sure that nothing of the build is left, then waits for the rest of
+// its output.
+func (r *running) end(stop bool) error {
+	first := r.ended(stop)
+	err := r.leftovers(first)
+	// Whoever still holds the pipe now is not ours to wait for.
+	if e := r.output.SetReadDeadline(time.Now().Add(time.Second)); e != nil {
+		err = errors.Join(err, e)
+	}
+	<-r.pumped
+	return errors.Join(err, r.output.Close())
+}
+
+// ended waits for the child, after stopping it if need be.
+func (r *running) ended(stop bool) *handle {
+	if !stop {
+		<-r.child.Done()
+		return <-r.first
+	}
+	if r.box.mode == Bwrap {
+		// Through its first process the whole namespace dies at once, and
+		// bwrap ends by itself when it is empty.
+		select {
+		case first := <-r.first:
+			if first != nil {
+				first.kill()
+			}
+			return r.orKilled(first)
+		case <-time.After(patience):
+			return r.orKilled(nil)
+		}
+	}
+	// An error means that it is gone.
+	_ = r.child.Signal(syscall.SIGTERM)
+	return r.orKilled(nil)
+}
+
+// orKilled kills the child itself when it does not end in good time.
+func (r *running) orKilled(first *handle) *handle {
+	select {
+	case <-r.child.Done():
+	case <-time.After(patience):
+		r.child.Kill()
+		<-r.child.Done()
+	}
+	return first
+}
+
+// leftovers waits until the sandbox is empty; without bwrap it hunts what got
+// away from the supervisor.
+func (r *running) leftovers(first *handle) error {
+	if r.box.mode != Bwrap {
+		return sweep(r.box.mark)
+	}
+	if first == nil {
+		return nil
+	}
+	defer first.close()
+	first.kill() // if bwrap itself was killed, by the build or by memory's end
+	return first.gone(patience)
+}
+
+// measured gives the exit status and the largest process's memory. The largest
+// is at least as large as this program was when it started the child.
+func (r *running) measured() (code int, peak int64) {
+	state := r.cmd.ProcessState
+	if state == nil {
+		return -1, 0
+	}
+	if u, ok := state.SysUsage().(*syscall.Rusage); ok {
+		peak = int64(u.Maxrss) * 1024
+	}
+	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return 128 + int(w.Signal()), peak
+	}
+	return state.ExitCode(), peak
+}

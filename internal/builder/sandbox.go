@@ -1,0 +1,90 @@
+package builder
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+)
+
+// supervisor is the parent of a build without bwrap: it takes in every orphan
+// of the build and ends them all.
+//
+//go:embed supervise.py
+var supervisor string
+
+// leader runs the build's program as the first process of its PID namespace.
+// When that process ends, the kernel kills all others; until then the shell
+// takes in orphans.
+const leader = `ulimit -c 0; "$@"; exit $?`
+
+// ErrNoSandbox says that bwrap cannot fence builds here.
+var ErrNoSandbox = errors.New("builds cannot be fenced")
+
+// command makes the command that runs argv in the box, not yet started. In
+// mode bwrap the child's descriptor 3 must take bwrap's info.
+func (x *box) command(argv ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(x.python.Path, append([]string{"-I", "-S", "-c", supervisor}, argv...)...)
+	cmd.Dir = x.work()
+	// The supervisor must live long enough to end the others.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	if x.mode == Bwrap {
+		bwrap, err := findBwrap(x.user)
+		if err != nil {
+			return nil, err
+		}
+		cmd = exec.Command(bwrap, append(x.fence(), argv...)...)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = nil
+	}
+	cmd.Env = x.env()
+	// First the user, then bwrap: bwrap started by root would set up the view
+	// with root's eyes and leave root's files readable.
+	x.user.Apply(cmd)
+	return cmd, nil
+}
+
+// fence is bwrap's command line up to the program.
+func (x *box) fence() []string {
+	args := []string{"--unshare-user"}
+	if !x.keepUserns {
+		args = append(args, "--disable-userns")
+	}
+	args = append(args, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+		"--hostname", "build", "--new-session", "--die-with-parent", "--as-pid-1",
+		"--cap-drop", "ALL", "--info-fd", "3")
+	return append(append(args, x.view()...), "/bin/sh", "-c", leader, "sh")
+}
+
+func findBwrap(user proc.User) (string, error) {
+	path, err := exec.LookPath("bwrap")
+	if err != nil {
+		return "", fmt.Errorf("%w: no bwrap on the PATH: apt install bubblewrap", ErrNoSandbox)
+	}
+	if err := user.CanExec(path); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoSandbox, err)
+	}
+	return path, nil
+}
+
+// Probe says whether bwrap can fence builds of this user here, by running it
+// with the flags of a build. The error is an ErrNoSandbox and names the remedy.
+func Probe(ctx context.Context, user proc.User) error {
+	dir, err := proc.SharedTempDir("pinwheel-probe-", user)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) // empty but for the box, which removes itself
+	x, err := openBox(Build{Dir: dir, Mode: Bwrap, User: user, Python: pip.Python{Path: "/usr/bin/python3"}})
+	if err != nil {
+		return err
+	}
+	_, err = x.look(ctx, "exit 0")
+	return errors.Join(err, x.remove())
+}

@@ -1,0 +1,106 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"pinwheel/internal/pep"
+)
+
+// errNotPlain says that a build left something else where its wheel should be.
+var errNotPlain = errors.New("not a plain file")
+
+// wheelNames lists what looks like a wheel in out. A folder that the build
+// made unreadable, or replaced by a link, holds none.
+func wheelNames(work *os.Root) []string {
+	entries, err := fs.ReadDir(work.FS(), "out")
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasSuffix(strings.ToLower(e.Name()), ".whl") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// fits says why a wheel's name (PEP 427) is not that of this build, or "".
+// pip is content with any.
+func (b Build) fits(name string) string {
+	w, err := pep.ParseWheelName(name)
+	if err != nil {
+		return err.Error()
+	}
+	if want := pep.NormalizeName(b.Package); w.Name() != want {
+		return fmt.Sprintf("a wheel of %s, not of %s", w.Name(), want)
+	}
+	if want, err := pep.ParseVersion(b.Version); err != nil || !w.Version.Equal(want) {
+		return fmt.Sprintf("a wheel of version %s, not of %s", w.Version, b.Version)
+	}
+	target := b.Python.Target()
+	accepted := target.Tags()
+	for _, t := range w.Tags {
+		if slices.Contains(accepted, t) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("a wheel that pip on %s does not take", target)
+}
+
+// copyOut copies a wheel out of the build's folder, which nobody writes to any
+// more, into ours. The build may have left a link to a file that only we may
+// read, or a pipe that would keep us waiting: neither is followed.
+func (b Build) copyOut(work *os.Root, name string) (string, error) {
+	from, err := openPlain(work, filepath.Join("out", name))
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	out := filepath.Join(b.Dir, "out")
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		return "", err
+	}
+	path := filepath.Join(out, name)
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return path, nil
+}
+
+func openPlain(work *os.Root, path string) (*os.File, error) {
+	if info, err := work.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return nil, errNotPlain
+	}
+	f, err := work.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, errNotPlain
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || links(info) != 1 {
+		f.Close()
+		return nil, errNotPlain
+	}
+	return f, nil
+}
+
+// links counts a file's names: a second one may lie outside the box.
+func links(info fs.FileInfo) uint64 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(s.Nlink)
+	}
+	return 0
+}
