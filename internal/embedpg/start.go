@@ -44,7 +44,8 @@ func (s *Server) settle(ctx context.Context) (binaries, error) {
 		}
 	}
 	if err := forget(s.cfg.Dir); err != nil {
-		return binaries{}, err
+		// Some litter in a temporary folder is no reason not to start.
+		s.cfg.Log.Warn().Err(err).Msg("a socket folder of an earlier run is left")
 	}
 	bin, err := s.choose(ctx, have)
 	if err != nil || have != 0 {
