@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/builder"
+	"pinwheel/internal/bus"
+	"pinwheel/internal/pip"
+	"pinwheel/internal/proc"
+)
+
+// Config is the manual of New.
+type Config struct {
+	Conn     *bus.Conn    // with a slave's credentials; its owner closes it after Run
+	StateDir string       // made if need be; one agent at a time; the build user must be able to enter it
+	Python   pip.Python   // as pip.Find found it: builds, and its target is what this slave serves
+	Mode     builder.Mode // how builds are fenced
+	User     proc.User    // as whom builds run
+	Version  string       // of this program
+	Log      zerolog.Logger
+
+	// Observe, if set, hears of each step of a lease, with its token. It is
+	// called by the loops themselves, so it must be quick.
+	Observe func(step Step, token string)
+}
+
+// Step is one of the things that Config.Observe hears of.
+type Step string
+
+// The steps, in the order of a lease's life.
+const (
+	Greeted  Step = "greeted"  // the master took our hello; no token
+	Leased   Step = "leased"   // a job came
+	Spooled  Step = "spooled"  // its result is safe on disk
+	Dropped  Step = "dropped"  // its build was ended or lost; there is no result
+	Accepted Step = "accepted" // its result is in the master's database
+)
+
+// Agent is one slave. Run runs it, once.
+type Agent struct {
+	cfg   Config
+	wire  *bus.SlaveEnd
+	board *board
+	spool *spool
+	http  *uploader
+	log   zerolog.Logger
+	paths paths
+	pace  pace
+
+	// build is builder.Run, but in tests that are about all the rest.
+	build func(context.Context, builder.Build) (builder.Result, error)
+
+	drain    chan struct{}
+	draining sync.Once
+}
+
+// maxUnreported bounds the results on disk beyond which no job is asked for.
+const maxUnreported = 3
+
+// pace is how long the loops pause after failures; tests are less patient.
+type pace struct {
+	retry, retryMax time.Duration // talking to the master
+	fault, faultMax time.Duration // after faults of our own, several in a row
+	stall           time.Duration // an upload that does not move for so long is begun again
+}
+
+func usualPace() pace {
+	return pace{
+		retry: 200 * time.Millisecond, retryMax: 15 * time.Second,
+		fault: 5 * time.Second, faultMax: 5 * time.Minute,
+		stall: 30 * time.Second,
+	}
+}
+
+// farewellWithin bounds what is said to the master after the end was ordered:
+// nobody waits long for a program that was told to stop.
+const farewellWithin = 2 * time.Second
+
+// Run works until the end of ctx, or until Drain or the master's order to quit
+// is done; then it returns nil. Its errors are those of the start: the state
+// folder is in use, or cannot be read.
+//
+// At the end of ctx the build under way is killed and its lease given back; what
+// is finished stays on disk for the next start. Run returns when nothing of it
+// runs any more.
+func (a *Agent) Run(ctx context.Context) error {
+	unlock, err := lockDir(a.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := a.recover(); err != nil {
+		return err
+	}
+	stopControl, err := a.wire.OnControl(a.obey)
+	if err != nil {
+		return err
+	}
+	defer stopControl()
+	a.loops(ctx)
+	a.farewell(context.WithoutCancel(ctx))
+	return nil
+}
+
+// loops runs the parts in the order of their ends: when no more work is to be
+// taken and the last build has ended, reporting goes on until all is accepted;
+// beats go on as long as anything is held.
+func (a *Agent) loops(ctx context.Context) {
+	life, endLife := context.WithCancel(ctx)
+	take, endTaking := context.WithCancel(ctx)
+	var loops sync.WaitGroup
+	loops.Go(func() { a.greet(life) })
+	loops.Go(func() { a.beats(life) })
+	loops.Go(func() { a.reports(life) })
+	loops.Go(func() { a.watchDrain(life, endTaking) })
+	a.work(take, ctx)
+	// An error means that ctx has ended: what is unreported stays on disk.
+	_, _ = a.board.await(ctx, nothingUnreported)
+	endTaking()
+	endLife()
+	loops.Wait()
+}
+
+func (a *Agent) watchDrain(ctx context.Context, endTaking func()) {
+	select {
+	case <-ctx.Done():
+	case <-a.drain:
+		a.log.Info().Msg("no more work is taken; the program ends when all is reported")
+		endTaking()
+	}
+}
+
+// farewell has a short context of its own. A last try brings home what was
+// finished in the same moment; the beat gives back what is not held any more, so
+// that nobody has to wait for the lease to expire.
+func (a *Agent) farewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewellWithin)
+	defer cancel()
+	defer a.http.close()
+	f := a.board.facts()
+	if !f.greeted {
+		return
+	}
+	a.reportAll(ctx)
+	if _, err := a.wire.Beat(ctx, a.pulse()); err != nil {
+		a.log.Debug().Err(err).Msg("last beat not sent")
+	}
+}
+
+// Drain makes Run end when the build under way is finished and everything is
+// reported. It returns at once; calling it again, or before Run, is allowed.
+func (a *Agent) Drain() { a.draining.Do(func() { close(a.drain) }) }
+
+// obey carries out an order. The next beat brings the master's word on pauses
+// again, so a lost order is not lost for long.
+func (a *Agent) obey(c bus.Control) {
+	a.log.Info().Str("order", c.Do).Msg("order from the master")
+	switch c.Do {
+	case bus.DoPause, bus.DoResume:
+		a.board.change(func(f *facts) { f.paused = c.Do == bus.DoPause })
+	case bus.DoAbort:
+		a.abort([]string{c.Token})
+	case bus.DoQuit:
+		a.Drain()
+	}
+}
+
+func (a *Agent) observe(s Step, token string) {
+	if a.cfg.Observe != nil {
+		a.cfg.Observe(s, token)
+	}
+}

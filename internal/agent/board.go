@@ -1,0 +1,114 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+// board is what the loops of one agent know in common. They do not talk to each
+// other: each writes here what has changed, and waits here for what it needs.
+type board struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced at each change
+	now     facts
+}
+
+// facts are a copy of the board at one moment.
+type facts struct {
+	greeted  bool        // the master of now knows us
+	hellos   int         // how often that came true
+	welcome  bus.Welcome // of the last hello
+	paused   bool        // ask for no further job
+	building *building   // nil: nothing
+	finished []string    // tokens of the results in the spool, oldest first
+}
+
+// building is the build under way; it does not change once it is on the board.
+type building struct {
+	lease farm.Lease
+	end   context.CancelCauseFunc
+}
+
+func newBoard() *board { return &board{changed: make(chan struct{})} }
+
+// change applies f and wakes everyone who waits.
+func (b *board) change(f func(*facts)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(&b.now)
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *board) look() (facts, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.now
+	f.finished = slices.Clone(f.finished)
+	return f, b.changed
+}
+
+// facts is the board now.
+func (b *board) facts() facts {
+	f, _ := b.look()
+	return f
+}
+
+// await returns when ok does, with the facts that it was true for, or with the
+// context's error.
+func (b *board) await(ctx context.Context, ok func(facts) bool) (facts, error) {
+	for {
+		f, changed := b.look()
+		if err := ctx.Err(); err != nil {
+			return f, err
+		}
+		if ok(f) {
+			return f, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+}
+
+// held are the tokens that beats keep alive: of the build under way and of what
+// is finished but not yet accepted.
+func (f facts) held() []string {
+	held := slices.Clone(f.finished)
+	if f.building != nil {
+		held = append(held, f.building.lease.Token)
+	}
+	return held
+}
+
+func (f facts) doing() string {
+	switch {
+	case f.building != nil:
+		return "building " + f.building.lease.Package + " " + f.building.lease.Version
+	case f.paused:
+		return "paused"
+	case len(f.finished) > 0:
+		return "reporting"
+	}
+	return "waiting for work"
+}
+
+// greetedNow and its like are what loops wait for.
+func greetedNow(f facts) bool { return f.greeted }
+
+func notGreeted(f facts) bool { return !f.greeted }
+
+func nothingUnreported(f facts) bool { return len(f.finished) == 0 }
+
+func somethingUnreported(f facts) bool { return len(f.finished) > 0 }
+
+// mayAsk bounds what waits in the spool: while no master takes results there is
+// no point in making more of them.
+func mayAsk(f facts) bool {
+	return f.greeted && !f.paused && len(f.finished) < maxUnreported
+}

@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"pinwheel/internal/builder"
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+// New looks at the world before anything is promised: the credentials are a
+// slave's, the state folder can be written and the build user can get into it,
+// that user can run the Python, and the sandbox holds. Each error names the
+// remedy.
+func New(ctx context.Context, cfg Config) (*Agent, error) {
+	id := cfg.Conn.Identity()
+	if id.Role != farm.RoleSlave {
+		return nil, fmt.Errorf("the credentials are those of %s %s: enroll this machine with the role slave", id.Role, id.Name)
+	}
+	if cfg.Version == "" {
+		return nil, errors.New("start agent: the program's version is not set")
+	}
+	if err := checkPython(cfg); err != nil {
+		return nil, err
+	}
+	var err error
+	if cfg.StateDir, err = filepath.Abs(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	if cfg.Mode == builder.Bwrap {
+		if err := builder.Probe(ctx, cfg.User); err != nil {
+			return nil, err
+		}
+	}
+	p := pathsIn(cfg.StateDir)
+	if err := prepare(cfg, p); err != nil {
+		return nil, err
+	}
+	return assemble(cfg, p, id), nil
+}
+
+func assemble(cfg Config, p paths, id bus.Identity) *Agent {
+	a := &Agent{
+		cfg:   cfg,
+		wire:  cfg.Conn.Slave(id.Name),
+		board: newBoard(),
+		spool: &spool{dir: p.spool},
+		log:   cfg.Log.With().Str("slave", id.Name).Logger(),
+		paths: p,
+		pace:  usualPace(),
+		build: builder.Run,
+		drain: make(chan struct{}),
+	}
+	a.http = newUploader(a.pace.stall)
+	return a
+}
+
+func checkPython(cfg Config) error {
+	if _, err := farm.ParseTarget(cfg.Python.Target().String()); err != nil {
+		return fmt.Errorf("Python %s: %w", cfg.Python.Path, err)
+	}
+	if err := cfg.User.CanExec(cfg.Python.Path); err != nil {
+		return fmt.Errorf("%w; name another Python with --python", err)
+	}
+	return nil
+}
+
+// prepare makes the folders and writes a probe file. The state folder itself is
+// opened only as far as entering goes.
+func prepare(cfg Config, p paths) error {
+	if err := os.MkdirAll(cfg.StateDir, 0o711); err != nil {
+		return fmt.Errorf("make state folder: %w; choose another --state-dir", err)
+	}
+	probe, err := os.CreateTemp(cfg.StateDir, ".probe-")
+	if err != nil {
+		return fmt.Errorf("write in state folder: %w; choose another --state-dir", err)
+	}
+	defer os.Remove(probe.Name())
+	if err := probe.Close(); err != nil {
+		return fmt.Errorf("write in state folder: %w", err)
+	}
+	if err := makeOpen(p.build); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	if err := os.MkdirAll(p.spool, 0o700); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	if err := cfg.User.CanEnter(p.build); err != nil {
+		return fmt.Errorf("builds cannot work in state folder %s: %w; choose another --state-dir, for example below /var/lib", cfg.StateDir, err)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+// maxRounds bounds how often in a row a master may ask for files that it was
+// just sent; then the loop pauses like after any failure.
+const maxRounds = 5
+
+// reports brings spooled results home, for as long as that takes: through
+// restarts of the master, outages of the wire and full disks. A new result or a
+// master that is back ends a pause early.
+func (a *Agent) reports(ctx context.Context) {
+	pause := pauses(a.pace.retry, a.pace.retryMax)
+	trouble := nag{log: a.log}
+	for {
+		f, err := a.board.await(ctx, somethingUnreported)
+		if err != nil {
+			return
+		}
+		err = a.reportAll(ctx)
+		if err == nil {
+			pause.Reset()
+			trouble.over("results are accepted again")
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		trouble.say(err, "result not accepted yet")
+		a.pauseUntilNews(ctx, f, pause.NextBackOff())
+	}
+}
+
+// reportAll tries every result once, so that one in trouble does not hold up the
+// others.
+func (a *Agent) reportAll(ctx context.Context) error {
+	var all []error
+	for _, token := range a.board.facts().finished {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := a.deliver(ctx, token); err != nil {
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// deliver reports one result, sends what the master lacks, and reports again,
+// until it is accepted or something goes wrong. Trying again begins with a new
+// report, which also renews the tokens of the uploads.
+func (a *Agent) deliver(ctx context.Context, token string) error {
+	r, err := a.spool.read(token)
+	if err != nil {
+		return err
+	}
+	for range maxRounds {
+		reply, err := a.wire.Report(ctx, r)
+		switch {
+		case err != nil:
+			return fmt.Errorf("job %d: %w", r.Job, err)
+		case reply.Accepted:
+			return a.accepted(r, reply.Reason)
+		case len(reply.Need) == 0:
+			return fmt.Errorf("job %d: the master neither accepts the report nor asks for files: %s", r.Job, reply.Reason)
+		}
+		if err := a.send(ctx, r, reply.Need); err != nil {
+			return fmt.Errorf("job %d: %w", r.Job, err)
+		}
+	}
+	return fmt.Errorf("job %d: the master still asks for files that it was sent %d times", r.Job, maxRounds)
+}
+
+// accepted forgets a result; the master will not ask for it again.
+func (a *Agent) accepted(r bus.Report, reason string) error {
+	if err := a.spool.remove(r.Token); err != nil {
+		return fmt.Errorf("job %d is accepted: %w", r.Job, err)
+	}
+	a.board.change(func(f *facts) {
+		f.finished = slices.DeleteFunc(slices.Clone(f.finished), func(t string) bool { return t == r.Token })
+	})
+	level := zerolog.InfoLevel
+	if reason != "" {
+		level = zerolog.WarnLevel // it is home, but did not count
+	}
+	a.log.WithLevel(level).Int64("job", r.Job).Str("outcome", string(r.Outcome)).Str("reason", reason).Msg("report accepted")
+	a.observe(Accepted, r.Token)
+	return nil
+}
+
+// send uploads what the master lacks.
+func (a *Agent) send(ctx context.Context, r bus.Report, needs []bus.Need) error {
+	base := a.board.facts().welcome.HTTP
+	for _, need := range needs {
+		file, ok := fileOf(r, need.SHA256)
+		if !ok {
+			return fmt.Errorf("the master asks for a file of SHA-256 %.64q, which is not of this build", need.SHA256)
+		}
+		err := a.http.put(ctx, base, need, a.spool.path(r.Token, file), file.Size)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() == nil {
+			err = errors.Join(err, a.doubt(r, file))
+		}
+		return err
+	}
+	return nil
+}
+
+// doubt looks at our own side of an upload that went wrong. A file that the disk
+// has spoiled will never be taken; then the job is given back as a fault of this
+// slave, and another one builds it.
+func (a *Agent) doubt(r bus.Report, file farm.File) error {
+	err := a.spool.verify(r.Token, file)
+	if err == nil {
+		return nil
+	}
+	lost := faulty(r.Token, r.Job, err, r.Record)
+	if again := a.spool.commit(lost.report); again != nil {
+		return errors.Join(err, again)
+	}
+	a.log.Error().Err(err).Int64("job", r.Job).Msg("result lost on this slave's disk")
+	return err
+}
+
+func fileOf(r bus.Report, sum string) (farm.File, bool) {
+	for _, f := range append(slices.Clone(r.Wheels), r.Log) {
+		if f.SHA256 == sum && sum != "" {
+			return f, true
+		}
+	}
+	return farm.File{}, false
+}

@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+
+	"pinwheel/internal/atomicfile"
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+const (
+	reportName = "report.json"
+	logName    = "log"
+)
+
+// tokenForm is what a lease's token must look like to name a folder.
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// errSpoiled means that a spooled file is not what its report says.
+var errSpoiled = errors.New("the spooled file is damaged")
+
+// spool holds finished builds until the master has accepted them: a folder for
+// each, named after its lease's token.
+type spool struct{ dir string }
+
+func (s *spool) folder(token string) string { return filepath.Join(s.dir, token) }
+
+// path is where a file of a result lies; names come from our own report.json,
+// but a damaged one must not lead elsewhere.
+func (s *spool) path(token string, f farm.File) string {
+	return filepath.Join(s.folder(token), filepath.Base(f.Name))
+}
+
+// put makes a result durable and returns its full report. The steps are in an
+// order in which a crash between any two leaves either no report.json, and so
+// nothing but rubbish, or a whole result.
+func (s *spool) put(d done) (bus.Report, error) {
+	r := d.report
+	if err := s.begin(r.Token); err != nil {
+		return r, err
+	}
+	for _, path := range d.wheels {
+		f, err := s.take(r.Token, path, filepath.Base(path))
+		if err != nil {
+			return r, s.undo(r.Token, err)
+		}
+		r.Wheels = append(r.Wheels, f)
+	}
+	if d.log != "" {
+		f, err := s.take(r.Token, d.log, logName)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return r, s.undo(r.Token, err)
+		}
+		r.Log = f
+	}
+	if err := s.commit(r); err != nil {
+		return r, s.undo(r.Token, err)
+	}
+	return r, nil
+}
+
+// begin makes an empty folder. Its name is flushed now, because the commit
+// flushes only what lies inside.
+func (s *spool) begin(token string) error {
+	if err := os.RemoveAll(s.folder(token)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.folder(token), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(s.dir)
+}
+
+// take moves a build's file into the spool: moved, not copied, since a Pi's card
+// is small and slow. The builder has taken it out of the build's hands already;
+// that it is a plain file of one name, and no link to a secret of ours, is looked
+// at once more, because whatever lies here is sent to the master.
+func (s *spool) take(token, from, name string) (farm.File, error) {
+	to := filepath.Join(s.folder(token), name)
+	if err := os.Rename(from, to); err != nil {
+		return farm.File{}, fmt.Errorf("spool: %w", err)
+	}
+	f, err := os.OpenFile(to, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return farm.File{}, fmt.Errorf("spool: %w", err)
+	}
+	defer f.Close()
+	if err := plain(f); err != nil {
+		return farm.File{}, fmt.Errorf("spool %s: %w", name, err)
+	}
+	sum, size, err := hash(f)
+	if err != nil {
+		return farm.File{}, fmt.Errorf("spool %s: %w", name, err)
+	}
+	if err := f.Sync(); err != nil {
+		return farm.File{}, fmt.Errorf("spool %s: %w", name, err)
+	}
+	return farm.File{Name: name, SHA256: sum, Size: size}, nil
+}
+
+func plain(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.Mode().IsRegular() || !ok || st.Nlink != 1 {
+		return fmt.Errorf("not a plain file of one name: %v", info.Mode())
+	}
+	return nil
+}
+
+func hash(r io.Reader) (sum string, size int64, err error) {
+	h := sha256.New()
+	size, err = io.Copy(h, r)
+	return hex.EncodeToString(h.Sum(nil)), size, err
+}
+
+// commit is the moment from which the result counts.
+func (s *spool) commit(r bus.Report) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("spool report of job %d: %w", r.Job, err)
+	}
+	return atomicfile.WriteFile(filepath.Join(s.folder(r.Token), reportName), data, 0o600)
+}
+
+// undo keeps the disk free of what will never be reported; if even that fails,
+// the next start does it.
+func (s *spool) undo(token string, err error) error {
+	return errors.Join(err, s.remove(token))
+}
+
+// read returns a result's report.
+func (s *spool) read(token string) (bus.Report, error) {
+	data, err := os.ReadFile(filepath.Join(s.folder(token), reportName))
+	if err != nil {
+		return bus.Report{}, fmt.Errorf("spooled result: %w", err)
+	}
+	r, err := parseReport(data, token)
+	if err != nil {
+		return bus.Report{}, fmt.Errorf("spooled result %s: %w", token, err)
+	}
+	return r, nil
+}
+
+// parseReport holds a report to its folder's name: a folder that was copied by
+// hand must not be reported twice.
+func parseReport(data []byte, token string) (bus.Report, error) {
+	var r bus.Report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return bus.Report{}, fmt.Errorf("read %s: %w", reportName, err)
+	}
+	if r.Token != token {
+		return bus.Report{}, fmt.Errorf("%s is of the lease %.40q", reportName, r.Token)
+	}
+	return r, nil
+}
+
+// verify says whether a file still is what its report promises.
+func (s *spool) verify(token string, want farm.File) error {
+	f, err := os.Open(s.path(token, want))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSpoiled, err)
+	}
+	defer f.Close()
+	sum, size, err := hash(f)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSpoiled, err)
+	}
+	if sum != want.SHA256 || size != want.Size {
+		return fmt.Errorf("%w: %s has %d bytes and SHA-256 %s, was written with %d and %s",
+			errSpoiled, want.Name, size, sum, want.Size, want.SHA256)
+	}
+	return nil
+}
+
+// remove forgets a result. report.json goes first: a crash in between leaves
+// rubbish, not a report whose files are gone.
+func (s *spool) remove(token string) error {
+	err := os.Remove(filepath.Join(s.folder(token), reportName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove spooled result: %w", err)
+	}
+	return os.RemoveAll(s.folder(token))
+}

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/rs/zerolog"
+)
+
+// sleep says whether the time passed before the context ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// pauses grow from first to last, random by half so that a farm of slaves does
+// not come back all at once.
+func pauses(first, last time.Duration) *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval:     first,
+		MaxInterval:         last,
+		Multiplier:          2,
+		RandomizationFactor: 0.5,
+	}
+}
+
+// nag logs a trouble that is met again and again: as a warning when it is new,
+// else for those who look closely.
+type nag struct {
+	log  zerolog.Logger
+	last string
+}
+
+func (n *nag) say(err error, what string) {
+	event := n.log.Warn()
+	if err.Error() == n.last {
+		event = n.log.Debug()
+	}
+	n.last = err.Error()
+	event.Err(err).Msg(what)
+}
+
+// over tells the end of a trouble, if there was one.
+func (n *nag) over(what string) {
+	if n.last != "" {
+		n.log.Info().Msg(what)
+	}
+	n.last = ""
+}
+
+// pauseUntilNews waits like sleep, but no longer than until a result was added
+// to those of f, or the master has greeted us anew.
+func (a *Agent) pauseUntilNews(ctx context.Context, f facts, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_, _ = a.board.await(ctx, func(now facts) bool {
+		return now.hellos > f.hellos || len(now.finished) > len(f.finished)
+	})
+}

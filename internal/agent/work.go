@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+// errAborted is why a build under way was ended from outside.
+var errAborted = errors.New("aborted by the master")
+
+// minFree is the disk space in bytes without which no job is asked for: asking
+// would only turn the job of somebody else into a fault of this slave.
+const minFree = 64 << 20
+
+// work takes one job after another until take ends; build is the context of the
+// builds themselves, which may go on for longer.
+func (a *Agent) work(take, build context.Context) {
+	fault := pauses(a.pace.fault, a.pace.faultMax)
+	faults := 0
+	for a.ready(take) {
+		lease := a.ask(take)
+		if lease == nil {
+			continue
+		}
+		err := a.do(build, *lease)
+		if err == nil {
+			fault.Reset()
+			faults = 0
+			continue
+		}
+		a.jobLog(*lease).Error().Err(err).Msg("this slave could not do its part")
+		// One fault may be the job's own luck; several are this machine's, and
+		// the jobs are better off elsewhere.
+		if faults++; faults > 1 && !sleep(take, fault.NextBackOff()) {
+			return
+		}
+	}
+}
+
+// ready returns true when a job may be asked for, false when take has ended.
+func (a *Agent) ready(take context.Context) bool {
+	trouble := nag{log: a.log}
+	for {
+		if _, err := a.board.await(take, mayAsk); err != nil {
+			return false
+		}
+		free := diskFree(a.paths.build)
+		if free >= minFree {
+			trouble.over("there is space again")
+			return true
+		}
+		trouble.say(errNoSpace, "no job is asked for")
+		if !sleep(take, a.pace.retryMax) {
+			return false
+		}
+	}
+}
+
+var errNoSpace = fmt.Errorf("less than %d MB are free in the state folder", minFree>>20)
+
+// ask returns a lease, or nil when there is no work yet. It keeps the request's
+// id until there is an answer: if that was lost on the way, the master gives the
+// same lease again.
+func (a *Agent) ask(take context.Context) *farm.Lease {
+	request := rand.Text()
+	pause, trouble := pauses(a.pace.retry, a.pace.retryMax), nag{log: a.log}
+	for {
+		f, err := a.board.await(take, mayAsk)
+		if err != nil {
+			return nil
+		}
+		reply, err := a.wire.Next(take, bus.Next{Request: request, Targets: []farm.Target{a.target()}, Held: f.held()})
+		if err == nil {
+			return reply.Lease
+		}
+		if take.Err() != nil {
+			return nil
+		}
+		trouble.say(err, "no answer to the request for work")
+		if errors.Is(err, bus.ErrNobody) {
+			a.lost()
+		}
+		if !sleep(take, pause.NextBackOff()) {
+			return nil
+		}
+	}
+}
+
+// do builds one lease and spools the result. The error is a fault of our own;
+// the job is then reported as such, if that can be written down at all.
+func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
+	if err := a.refuse(lease); err != nil {
+		return err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	started := time.Now()
+	a.board.change(func(f *facts) { f.building = &building{lease: lease, end: end} })
+	a.jobLog(lease).Info().Msg("build begins")
+	a.observe(Leased, lease.Token)
+
+	done, fault := a.run(ctx, lease)
+	defer a.discard(done.dir)
+	if ctx.Err() != nil && done.report.Outcome != farm.OutcomeBuilt {
+		a.abandon(lease, context.Cause(ctx))
+		return nil
+	}
+	if fault != nil {
+		done = faulty(lease.Token, lease.Job, fault, since(started))
+	}
+	err := a.keep(done)
+	if err != nil {
+		// Without the files: this needs the least space.
+		fault = err
+		err = a.keep(faulty(lease.Token, lease.Job, fault, since(started)))
+	}
+	if err != nil {
+		a.abandon(lease, err)
+	}
+	return fault
+}
+
+// refuse says why a lease cannot be worked on. It is not held then, so the
+// master gets it back by the next beat.
+func (a *Agent) refuse(lease farm.Lease) error {
+	if !tokenForm.MatchString(lease.Token) {
+		return fmt.Errorf("lease of job %d: its token %.40q cannot name a folder", lease.Job, lease.Token)
+	}
+	if lease.Target != a.target() {
+		return fmt.Errorf("lease of job %d: it is for %s, this slave serves %s", lease.Job, lease.Target, a.target())
+	}
+	if slices.Contains(a.board.facts().finished, lease.Token) {
+		return fmt.Errorf("lease of job %d: its result is already being reported", lease.Job)
+	}
+	return nil
+}
+
+// abandon ends a lease without a result.
+func (a *Agent) abandon(lease farm.Lease, why error) {
+	a.board.change(func(f *facts) { f.building = nil })
+	a.jobLog(lease).Warn().AnErr("cause", why).Msg("build abandoned")
+	a.observe(Dropped, lease.Token)
+}
+
+// keep makes a result durable; from then on only the report loop has it. The
+// token goes from one place to the other in one step, so no beat misses it.
+func (a *Agent) keep(d done) error {
+	report, err := a.spool.put(d)
+	if err != nil {
+		return err
+	}
+	a.board.change(func(f *facts) {
+		f.building = nil
+		f.finished = append(f.finished, report.Token)
+	})
+	a.log.Info().Str("token", report.Token).Int64("job", report.Job).Str("outcome", string(report.Outcome)).
+		Str("cause", string(report.Failure.Cause)).Float64("seconds", report.Record.Seconds).Msg("build ended")
+	a.observe(Spooled, report.Token)
+	return nil
+}
