@@ -11,6 +11,7 @@ import (
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
+	"pinwheel/internal/pep"
 	"pinwheel/internal/pypi"
 	"pinwheel/internal/store"
 )
@@ -26,7 +27,7 @@ Without versions every release is queued, on every target.`,
 		Example: "  master add markupsafe 2.1.5",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, version, err := ingest.ParseRequirement(args[0])
+			name, version, err := pep.ParsePin(args[0])
 			if err != nil {
 				return cli.Usage("%w", err)
 			}

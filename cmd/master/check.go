@@ -11,7 +11,6 @@ import (
 
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
-	"pinwheel/internal/ingest"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/wheel"
 )
@@ -55,7 +54,7 @@ func (f checkFlags) expect() (wheel.Expect, error) {
 	if f.job == "" || f.target == "" {
 		return wheel.Expect{}, cli.Usage("check: --for PACKAGE==VERSION and --target are needed")
 	}
-	name, version, err := ingest.ParseRequirement(f.job)
+	name, version, err := pep.ParsePin(f.job)
 	if err != nil {
 		return wheel.Expect{}, cli.Usage("%w", err)
 	}

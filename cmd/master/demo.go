@@ -11,8 +11,8 @@ import (
 
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
-	"pinwheel/internal/ingest"
 	"pinwheel/internal/logging"
+	"pinwheel/internal/pep"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/service"
@@ -93,7 +93,7 @@ func parseItems(args []string) ([]*item, error) {
 	var items []*item
 	seen := map[string]bool{}
 	for _, a := range args {
-		name, version, err := ingest.ParseRequirement(a)
+		name, version, err := pep.ParsePin(a)
 		if err != nil {
 			return nil, cli.Usage("%w", err)
 		}

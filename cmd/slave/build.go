@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,7 +18,6 @@ import (
 	"pinwheel/internal/cli"
 	"pinwheel/internal/config"
 	"pinwheel/internal/farm"
-	"pinwheel/internal/ingest"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
@@ -66,7 +68,7 @@ is left in the current folder; after a failure there is none. Exit status 0: bui
 }
 
 func (f buildFlags) check(requirement string) (name, version string, err error) {
-	name, version, err = ingest.ParseRequirement(requirement)
+	name, version, err = pep.ParsePin(requirement)
 	if err != nil {
 		return "", "", cli.Usage("%w", err)
 	}
@@ -147,11 +149,15 @@ func (f buildFlags) tell(cmd *cobra.Command, b builder.Build, res builder.Result
 		"seconds": res.Record.Seconds, "peak_rss_bytes": res.Record.PeakRSS,
 	}
 	if res.Outcome == farm.OutcomeBuilt {
-		name := filepath.Base(res.Wheel.Path)
-		if err := atomicfile.Copy(res.Wheel.Path, name, 0o644); err != nil {
+		name := filepath.Base(res.Wheels[0])
+		if err := atomicfile.Copy(res.Wheels[0], name, 0o644); err != nil {
 			return fmt.Errorf("bring out the wheel: %w", err)
 		}
-		out["wheel"], out["sha256"] = name, res.Wheel.SHA256
+		sum, err := hashFile(name)
+		if err != nil {
+			return err
+		}
+		out["wheel"], out["sha256"] = name, sum
 	}
 	if f.asJSON {
 		if err := cli.JSON(cmd.OutOrStdout(), out); err != nil {
@@ -176,4 +182,18 @@ func (f buildFlags) say(cmd *cobra.Command, res builder.Result, out map[string]a
 		fmt.Fprintf(cmd.OutOrStdout(), " (%s)", res.Failure.Hint)
 	}
 	fmt.Fprintln(cmd.OutOrStdout())
+}
+
+// hashFile is the SHA-256 of a file, in hex.
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -42,16 +44,32 @@ func newDoctor() *cobra.Command {
 func examine(ctx context.Context, python, stateDir string) []finding {
 	user := proc.BuildUser()
 	py, passed, err := pip.Find(ctx, python, user)
-	list := []finding{verdict("python", err, py.Path+" "+py.Version+", pip "+py.Pip+", target "+py.Target().String())}
+	list := []finding{verdict("python", err, fmt.Sprintf("%s %s, pip %s, target %s", py.Path, py.Version, py.Pip, py.Target()))}
 	for _, p := range passed {
 		list = append(list, finding{Name: "passed over", OK: true, Detail: p})
 	}
+	fence := builder.Probe(ctx, user)
+	list = append(list, verdict("bwrap", fence, "passes a probe run"))
 	if err == nil {
-		cc, err := builder.Compiler(ctx, py, user)
+		cc, err := compiler(ctx, py, user, fence == nil)
 		list = append(list, verdict("compiler", err, cc))
 	}
-	list = append(list, verdict("bwrap", builder.Probe(ctx, user), "passes a probe run"))
 	return append(list, space(stateDir))
+}
+
+// compiler compiles and links an extension module as a build would, in the
+// sandbox if there is one.
+func compiler(ctx context.Context, py pip.Python, user proc.User, fenced bool) (string, error) {
+	dir, err := proc.SharedTempDir("pinwheel-doctor-", user)
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	mode := builder.Bwrap
+	if !fenced {
+		mode = builder.None
+	}
+	return builder.Check(ctx, builder.Build{Dir: filepath.Join(dir, "b"), Mode: mode, User: user, Python: py})
 }
 
 func verdict(name string, err error, good string) finding {

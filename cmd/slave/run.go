@@ -59,11 +59,11 @@ stays on disk until the master has it.`,
 }
 
 func parseMode(s string) (builder.Mode, error) {
-	switch m := builder.Mode(s); m {
-	case builder.Bwrap, builder.None:
-		return m, nil
+	m, err := builder.ParseMode(s)
+	if err != nil {
+		return "", cli.Usage("--sandbox: %w", err)
 	}
-	return "", cli.Usage("--sandbox %q: want bwrap or none", s)
+	return m, nil
 }
 
 func (f runFlags) run(drain, abandon context.Context, mode builder.Mode, log zerolog.Logger) error {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -48,19 +47,6 @@ type Ask struct {
 	Newest   bool
 	Actor    string // who asks, for the audit trail
 	Priority farm.Priority
-}
-
-// ParseRequirement reads "name" or "name==version", which people write.
-func ParseRequirement(s string) (name, version string, err error) {
-	name, version, pinned := strings.Cut(s, "==")
-	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
-	if !pep.ValidName(name) {
-		return "", "", fmt.Errorf("%q is not a package name (letters, digits and . _ - between them)", name)
-	}
-	if pinned && version == "" {
-		return "", "", fmt.Errorf("%q: no version after ==", s)
-	}
-	return name, version, nil
 }
 
 // Add asks the upstream for a package and queues the releases wanted, on every

@@ -1,0 +1,217 @@
+package farmtest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
+
+	"pinwheel/internal/store"
+)
+
+// Farm is what Check looks at.
+type Farm struct {
+	Store    *store.Store
+	DepotDir string
+	SiteDir  string
+	URL      string
+}
+
+// Check verifies the whole result: rows agree with each other, each has its
+// file, each file its row, and every page names exactly what there is, with
+// hashes that are true. Stale pages are waited for first.
+func (f Farm) Check(t testing.TB) {
+	t.Helper()
+	f.awaitPages(t)
+	contradictions, err := f.Store.Contradictions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range contradictions {
+		t.Error(c)
+	}
+	packages, err := f.Store.PublishedPackages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{"index.html": true, "index.json": true}
+	var names []string
+	for _, p := range packages {
+		names = append(names, p.Name)
+		for _, file := range f.checkProject(t, p.Name) {
+			want[p.Name+"/"+file] = true
+		}
+	}
+	f.checkRoot(t, names)
+	f.checkNothingElse(t, want)
+}
+
+func (f Farm) awaitPages(t testing.TB) {
+	t.Helper()
+	Eventually(t, "all pages are written", func() bool {
+		stale, err := f.Store.StalePages(t.Context(), 1)
+		return err == nil && len(stale) == 0
+	})
+}
+
+// jsonPage is what a test reads of a PEP 691 page.
+type jsonPage struct {
+	Name  string `json:"name"`
+	Files []struct {
+		Filename     string            `json:"filename"`
+		URL          string            `json:"url"`
+		Hashes       map[string]string `json:"hashes"`
+		Size         int64             `json:"size"`
+		CoreMetadata map[string]string `json:"core-metadata"`
+	} `json:"files"`
+	Projects []struct {
+		Name string `json:"name"`
+	} `json:"projects"`
+}
+
+// checkProject holds one project's page, in both forms, against its rows. It
+// returns the names of the files that may be in its folder.
+func (f Farm) checkProject(t testing.TB, name string) []string {
+	t.Helper()
+	row, err := f.Store.Page(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := f.URL + "/simple/" + name + "/"
+	files := []string{"index.html", "index.json"}
+	wantHTML := map[string]string{}
+	wantJSON := map[string]string{}
+	for _, w := range row.Wheels {
+		f.checkWheel(t, base, w)
+		wantHTML[w.Filename] = w.SHA256 + " " + w.MetadataSHA256
+		wantJSON[w.Filename] = fmt.Sprintf("%s %s %d", w.SHA256, w.MetadataSHA256, w.Size)
+		files = append(files, w.Filename, w.Filename+".metadata")
+	}
+	var page jsonPage
+	if err := json.Unmarshal(get(t, base, "application/vnd.pypi.simple.v1+json"), &page); err != nil {
+		t.Errorf("%s as JSON: %v", base, err)
+	}
+	gotJSON := map[string]string{}
+	for _, x := range page.Files {
+		gotJSON[x.Filename] = fmt.Sprintf("%s %s %d", x.Hashes["sha256"], x.CoreMetadata["sha256"], x.Size)
+	}
+	if diff := cmp.Diff(wantJSON, gotJSON); diff != "" {
+		t.Errorf("%s as JSON (-rows +page):\n%s", base, diff)
+	}
+	if diff := cmp.Diff(wantHTML, links(t, base)); diff != "" {
+		t.Errorf("%s as HTML (-rows +page):\n%s", base, diff)
+	}
+	return files
+}
+
+// checkWheel follows one file through depot and site.
+func (f Farm) checkWheel(t testing.TB, base string, w store.WheelRow) {
+	t.Helper()
+	depot := filepath.Join(f.DepotDir, "sha256", w.SHA256[:2], w.SHA256)
+	body, err := os.ReadFile(depot)
+	if err != nil {
+		t.Errorf("%s is not in the depot: %v", w.Filename, err)
+	} else if sum(body) != w.SHA256 || int64(len(body)) != w.Size {
+		t.Errorf("%s in the depot has SHA-256 %s and %d bytes", w.Filename, sum(body), len(body))
+	}
+	if got := sum(get(t, base+url.PathEscape(w.Filename), "*/*")); got != w.SHA256 {
+		t.Errorf("%s on the site has SHA-256 %s, its row says %s", w.Filename, got, w.SHA256)
+	}
+	if got := sum(get(t, base+url.PathEscape(w.Filename)+".metadata", "*/*")); got != w.MetadataSHA256 {
+		t.Errorf("%s.metadata has SHA-256 %s, its row says %s", w.Filename, got, w.MetadataSHA256)
+	}
+}
+
+// links reads the files of an HTML page: name → "sha256 metadata-sha256".
+func links(t testing.TB, base string) map[string]string {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(string(get(t, base, "text/html"))))
+	if err != nil {
+		t.Fatalf("%s as HTML: %v", base, err)
+	}
+	out := map[string]string{}
+	for n := range doc.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "a" {
+			continue
+		}
+		attr := map[string]string{}
+		for _, a := range n.Attr {
+			attr[a.Key] = a.Val
+		}
+		u, err := url.Parse(attr["href"])
+		if err != nil || n.FirstChild == nil {
+			t.Errorf("%s: bad link %v", base, attr)
+			continue
+		}
+		out[n.FirstChild.Data] = strings.TrimPrefix(u.Fragment, "sha256=") + " " + strings.TrimPrefix(attr["data-core-metadata"], "sha256=")
+	}
+	return out
+}
+
+func (f Farm) checkRoot(t testing.TB, names []string) {
+	t.Helper()
+	var root jsonPage
+	if err := json.Unmarshal(get(t, f.URL+"/simple/", "application/vnd.pypi.simple.v1+json"), &root); err != nil {
+		t.Errorf("the root index as JSON: %v", err)
+	}
+	var got []string
+	for _, p := range root.Projects {
+		got = append(got, p.Name)
+	}
+	if diff := cmp.Diff(names, got); diff != "" {
+		t.Errorf("the root index (-rows +page):\n%s", diff)
+	}
+}
+
+// checkNothingElse finds files of the site that no row asked for.
+func (f Farm) checkNothingElse(t testing.TB, want map[string]bool) {
+	t.Helper()
+	root := filepath.Join(f.SiteDir, "simple")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if rel, _ := filepath.Rel(root, path); !want[rel] {
+			t.Errorf("the site has %s, which no row asked for", rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func get(t testing.TB, url, accept string) []byte {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("GET %s: %s, %v", url, resp.Status, err)
+	}
+	return body
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
