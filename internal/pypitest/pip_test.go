@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pypitest"
@@ -99,16 +100,17 @@ func TestNetworkIsCounted(t *testing.T) {
 // TestDaemonStays proves that the daemon is there when pip has ended, and hears no polite signal.
 func TestDaemonStays(t *testing.T) {
 	t.Parallel()
-	s := pypitest.New(t, "-- lingers==1.0 --\nkind: daemon\n")
+	name := unique("lingers")
+	s := pypitest.New(t, "-- "+name+"==1.0 --\nkind: daemon\n")
 	dir := t.TempDir()
-	out, err := s.Pip(t, "wheel", "--no-deps", "-w", dir, "lingers")
+	out, err := s.Pip(t, "wheel", "--no-deps", "-w", dir, name)
 	if !errors.Is(err, exec.ErrWaitDelay) {
 		t.Errorf("pip ended with %v; want it done well, with somebody holding its output\n%s", err, out)
 	}
-	if got := wheels(t, dir); got != "lingers-1.0-py3-none-any.whl" {
+	if got := wheels(t, dir); got != pypitest.Module(name)+"-1.0-py3-none-any.whl" {
 		t.Errorf("pip left %q\n%s", got, out)
 	}
-	pids := pypitest.Daemons("Lingers", "1.0")
+	pids := pypitest.Daemons(strings.ToUpper(name), "1.0")
 	if len(pids) != 1 {
 		t.Fatalf("daemons: %v, want one", pids)
 	}
@@ -119,6 +121,11 @@ func TestDaemonStays(t *testing.T) {
 	if !ignores(t, pids[0], syscall.SIGTERM) {
 		t.Error("the daemon does not ignore SIGTERM")
 	}
+}
+
+// unique makes a project name of which no other run of these tests, at the same time or just before, has daemons.
+func unique(name string) string {
+	return fmt.Sprintf("%s-%d-%d", name, os.Getpid(), time.Now().UnixNano())
 }
 
 // ignores reads the signal mask of a process that is still there.

@@ -5,8 +5,9 @@
 // pages in HTML and JSON, the per-project JSON API, and the files with their true hashes. What an sdist does while
 // it is built is its [Kind]: make a wheel, fail, hang, ask questions, leave a daemon behind.
 //
-// It owns its listener and keeps everything in memory; sdists need no network and no other package, and the same
-// description always gives the same bytes. It never talks to a real index. A program that is no test uses [Start].
+// It owns its listener and keeps everything in memory, so a crash leaves nothing behind. Sdists need no network and
+// no other package, and the same description gives the same bytes on every server (but for the kind [Network],
+// whose default address is the server's own). It never talks to a real index. A program that is no test uses [Start].
 package pypitest
 
 import (

@@ -83,8 +83,10 @@ func (r Release) complete(base string) (Release, error) {
 	if !slices.Contains(Kinds(), r.Kind) {
 		return r, fmt.Errorf("add %s==%s: unknown kind %q, want one of %q", r.Name, r.Version, r.Kind, Kinds())
 	}
-	r.Summary = cmp.Or(r.Summary, "A project that "+string(r.Kind)+" tells about")
-	r.Address = cmp.Or(r.Address, fmt.Sprintf("%s/outside/%s-%s", base, Module(r.Name), r.Version))
+	r.Summary = cmp.Or(r.Summary, "A story of the kind "+string(r.Kind))
+	if r.Kind == Network { // nowhere else: the server's port would make every sdist differ from run to run
+		r.Address = cmp.Or(r.Address, fmt.Sprintf("%s/outside/%s-%s", base, Module(r.Name), r.Version))
+	}
 	r.Megabytes = cmp.Or(r.Megabytes, 50)
 	if len(r.Formats) == 0 {
 		r.Formats = []string{".tar.gz"}
