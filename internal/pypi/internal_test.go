@@ -17,7 +17,7 @@ import (
 
 func address(t testing.TB) *url.URL {
 	t.Helper()
-	u, err := url.Parse("https://index.example/root/simple/demo-pkg/")
+	u, err := url.Parse("https://index.example/base/simple/demo-pkg/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestHTML(t *testing.T) {
 		err        string
 	}{
 		{name: "relative", html: `<a href=" ../../f/demo-pkg-1.0.tar.gz#sha256=` + sum + `">x</a>`,
-			want: []File{file("https://index.example/root/f/demo-pkg-1.0.tar.gz", sum)}},
+			want: []File{file("https://index.example/base/f/demo-pkg-1.0.tar.gz", sum)}},
 		{name: "base", html: `<base href="//mirror.example/x/"><base href="/other/"><A HREF=demo-pkg-1.0.tar.gz>x</A>`,
 			want: []File{file("https://mirror.example/x/demo-pkg-1.0.tar.gz", "")}},
 		{name: "old fragment", html: `<a href="/demo-pkg-1.0.tar.gz#egg=demo&amp;sha256=` + sum + `">x</a>`,
@@ -131,7 +131,7 @@ func TestHTML(t *testing.T) {
 			`<a href="demo-pkg-1.0;rm.tar.gz"></a>`, leftOut: 4},
 		{name: "bad hash", html: meta + `<a href="demo-pkg-1.0.tar.gz#sha256=beef"></a>`, leftOut: 1},
 		{name: "twice", html: `<a href="a/demo-pkg-1.0.tar.gz"></a><a href="b/demo-pkg-1.0.tar.gz"></a>`, leftOut: 1,
-			want: []File{file("https://index.example/root/simple/demo-pkg/a/demo-pkg-1.0.tar.gz", "")}},
+			want: []File{file("https://index.example/base/simple/demo-pkg/a/demo-pkg-1.0.tar.gz", "")}},
 		{name: "never pip's", html: meta + `<a href="demo_pkg-1.0-py2.7.egg"></a><a href="demo-pkg-1.0.win32.exe"></a>`},
 		{name: "not links", html: meta + `<!-- <a href="x-1.0.zip"> --><script>"<a href='x-1.0.zip'>"</script><a name="top"></a>`},
 		{name: "empty project", html: `<html>` + meta + `</html>`},

@@ -219,7 +219,7 @@ func TestSiblings(t *testing.T) {
 		"https://index.example/simple":          "https://index.example/pypi/",
 		"https://index.example/simple/":         "https://index.example/pypi/",
 		"https://index.example/a/b/simple//":    "https://index.example/a/b/pypi/",
-		"https://index.example/root/+simple/":   "",
+		"https://index.example/base/+simple/":   "",
 		"https://index.example/notreallysimple": "",
 		"":                                      "",
 	} {
