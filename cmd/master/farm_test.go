@@ -159,7 +159,7 @@ requires-python: >=3.99
 func TestWholeFarm(t *testing.T) {
 	t.Parallel()
 	upstream := pypitest.New(t, story)
-	f := newTestFarm(t, upstream.URL(), farm.Limits{Timeout: 40 * time.Second, LogLimit: 1 << 20})
+	f := newTestFarm(t, upstream.URL(), farm.Limits{Timeout: 60 * time.Second, LogLimit: 1 << 20})
 	want := map[string]string{
 		"pure-one": "built", "helper": "built", "c-ext": "built", "floods": "built", "daemon": "built",
 		"fails": "failed missing-header", "hangs": "failed timeout", "prompts": "failed prompt",
