@@ -28,6 +28,10 @@ const (
 const (
 	dialWithin  = 5 * time.Second
 	flushWithin = 5 * time.Second
+
+	// More than one, because the library takes a server that is slow for one that
+	// does not know the protocol.
+	hastyAttempts = 3
 )
 
 // InProcess is a server that can be reached without a network: natsserver.Server.
@@ -47,7 +51,7 @@ type Options struct {
 	Log   zerolog.Logger
 
 	// Wait makes Connect wait for a server that is not there yet, until the
-	// context ends. Without it, that is an error.
+	// context ends. Without it, that is an error after a few quick attempts.
 	Wait bool
 }
 
@@ -87,7 +91,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		case errors.Is(err, nats.ErrAuthorization):
 			return nil, fmt.Errorf("connect to %s as %s %s: %w: they were revoked, or are of another farm: enroll again",
 				o.where(), id.Role, id.Name, ErrCredentials)
-		case !o.Wait:
+		case !o.Wait && attempt >= hastyAttempts:
 			return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
 		}
 		if err := c.pause(ctx, attempt, err); err != nil {
@@ -180,6 +184,14 @@ func (c *Conn) reconnected(nc *nats.Conn) {
 	}
 }
 
+// sent is flush while there is a connection; without one nothing is under way.
+func (c *Conn) sent() error {
+	if !c.nc.IsConnected() {
+		return nil
+	}
+	return flush(c.nc)
+}
+
 // flush returns when the server has all that was sent before.
 func flush(nc *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
@@ -208,10 +220,8 @@ func (c *Conn) Close() {
 	for _, stop := range stops {
 		stop()
 	}
-	if c.nc.IsConnected() {
-		if err := flush(c.nc); err != nil {
-			c.log.Warn().Err(err).Msg("the last messages may be lost")
-		}
+	if err := c.sent(); err != nil {
+		c.log.Warn().Err(err).Msg("the last messages may be lost")
 	}
 	c.nc.Close()
 	<-c.closed
@@ -228,8 +238,11 @@ func (c *Conn) subscribe(subject, queue string, f nats.MsgHandler) (stop func(),
 	}
 	sub.SetClosedHandler(func(string) { close(done) })
 	stop = c.atClose(func() {
-		// An error means that it has ended already, with its connection.
+		// Errors mean that it has ended already, with its connection. The server
+		// must know before stop returns: else it would still pass requests on to
+		// us, and their askers would wait in vain.
 		_ = sub.Unsubscribe()
+		_ = c.sent()
 		<-done
 	})
 	if err := flush(c.nc); err != nil {
