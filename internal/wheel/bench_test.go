@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 
 // BenchmarkVerify compares a verification with the plain way of unpacking and
 // hashing the same bytes with archive/zip, in the same run. The budget is 1.5
-// times the plain way (design 10).
+// times the plain way (design 10). What is compared is CPU time: the machine may have
+// other work to do.
 func BenchmarkVerify(b *testing.B) {
 	for _, c := range []struct {
 		what  string
 		files int
 		size  int
-	}{{"large-files", 20, 4 << 20}, {"small-files", 8000, 10 << 10}} {
+	}{{"large-files", 20, 2 << 20}, {"small-files", 2400, 10 << 10}} {
 		wheel := madeWheel(c.files, c.size)
 		for _, fast := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/plain-with-klauspost=%v", c.what, fast), func(b *testing.B) { compare(b, wheel, fast) })
@@ -34,16 +36,24 @@ func compare(b *testing.B, wheel []byte, fast bool) {
 	b.SetBytes(int64(len(wheel)))
 	b.ReportAllocs()
 	for b.Loop() {
-		t0 := time.Now()
+		t0 := cpuTime(b)
 		if r := check(b, wheel, goodName); !r.Accepted {
 			b.Fatalf("%+v", r.Findings[:min(3, len(r.Findings))])
 		}
-		t1 := time.Now()
+		t1 := cpuTime(b)
 		plain(b, wheel, fast)
-		ours, theirs = ours+t1.Sub(t0), theirs+time.Since(t1)
+		ours, theirs = ours+t1-t0, theirs+cpuTime(b)-t1
 	}
 	b.ReportMetric(ours.Seconds()/theirs.Seconds(), "x-plain")
 	b.ReportMetric(float64(len(wheel))*float64(b.N)/1e6/ours.Seconds(), "MB-zip/s")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // plain unpacks every file and hashes it.

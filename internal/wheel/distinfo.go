@@ -9,8 +9,12 @@ import (
 	"pinwheel/internal/pep"
 )
 
-// maxFields bounds the fields of METADATA: each costs far more memory than text.
-const maxFields = 10_000
+// Bounds of the head of METADATA: short fields and lines cost their parser far
+// more memory than they have bytes.
+const (
+	maxFields = 10_000
+	maxLines  = 100_000
+)
 
 // findDistInfo returns the name of the one .dist-info folder, "" without one.
 func (v *verifier) findDistInfo() string {
@@ -105,8 +109,8 @@ func (v *verifier) readMetadata(distInfo string) error {
 	if b == nil || err != nil {
 		return err
 	}
-	if countFields(b) > maxFields {
-		v.found.reject(CodeMetadata, name, "more than %d fields", maxFields)
+	if fields, lines := headSize(b); fields > maxFields || lines > maxLines {
+		v.found.reject(CodeMetadata, name, "%d fields in %d lines; at most %d in %d are taken", fields, lines, maxFields, maxLines)
 		return nil
 	}
 	m, err := pep.ParseMetadata(b)
@@ -129,18 +133,19 @@ func (v *verifier) readMetadata(distInfo string) error {
 	return nil
 }
 
-// countFields counts the lines up to the first empty one that are not folded.
-func countFields(b []byte) (n int) {
+// headSize counts fields, and lines with the folded ones, up to the first empty line.
+func headSize(b []byte) (fields, lines int) {
 	for line := range bytes.Lines(b) {
 		switch line[0] {
 		case '\n', '\r':
-			return n
+			return fields, lines
 		case ' ', '\t':
 		default:
-			n++
+			fields++
 		}
+		lines++
 	}
-	return n
+	return fields, lines
 }
 
 // readWheelFile reads WHEEL, which must agree with the file name.

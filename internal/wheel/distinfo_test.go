@@ -30,6 +30,7 @@ func TestDistInfo(t *testing.T) {
 		{"two versions", meta("Metadata-Version: 2.1\nName: demo_pkg\nVersion: 1.0\nversion: 2.0\n"), CodeMetadata},
 		{"name in the text only", meta("Metadata-Version: 2.1\nVersion: 1.0\n\nName: demo_pkg\n"), CodeMetadata},
 		{"millions of fields", meta(goodMetadata[:len(goodMetadata)-6] + strings.Repeat("a:\n", 100_000)), CodeMetadata},
+		{"millions of folded lines", meta(goodMetadata[:len(goodMetadata)-6] + strings.Repeat(" \n", 200_000)), CodeMetadata},
 		{"long description", meta(goodMetadata + strings.Repeat("text\n", 100_000)), ""},
 		{"longer than any", meta(goodMetadata + strings.Repeat("text\n", 1_000_000)), CodeMetadataSize},
 		{"old minor version", meta("Metadata-Version: 1.2\nName: demo_pkg\nVersion: 1.0\n"), ""},
@@ -56,6 +57,7 @@ func TestDistInfo(t *testing.T) {
 		{"tag too many", wheel("Tag:", "Tag: py3-none-any\nTag:"), CodeWheelTags},
 		{"tag twice", wheel("Tag:", "Tag: cp311-cp311-linux_armv7l\nTag:"), ""},
 		{"tag that is none", wheel("Tag: cp311-cp311", "Tag: cp311"), CodeWheelTags},
+		{"a million tags", wheel("Tag:", strings.Repeat("Tag: "+strings.Repeat("a.", 9)+"b-"+strings.Repeat("a.", 9)+"c-d\n", 1000)+"Tag:"), CodeWheelTags},
 		{"build that the name has not", wheel("Tag:", "Build: 1\nTag:"), CodeWheelBuild},
 		{"purelib neither true nor false", wheel("Purelib: false", "Purelib: perhaps"), CodeWheel},
 		{"no WHEEL", with(func(r *recipe) { r.wheel = "" }), CodeWheelMissing},
@@ -107,6 +109,7 @@ func TestRecord(t *testing.T) {
 			return `"` + strings.ReplaceAll(strings.Join(rows, "\"\r\n\""), ",", `","`) + "\"\r\n"
 		}), ""},
 		{"too many rows", plus(manyRows(100_001)), CodeRecordSize},
+		{"too many columns", plus(strings.Repeat(",", 1_000_000)), CodeRecordSize},
 		{"hash of RECORD", row("RECORD,,", "RECORD,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0"), CodeRecordSelf},
 		{"RECORD not listed", with(func(rows []string) string { return lines(rows[:len(rows)-1]) }), ""},
 		{"signatures", good(file{name: "demo_pkg-1.0.dist-info/RECORD.jws", data: "x", noRow: true},

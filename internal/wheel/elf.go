@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// headSize is what inspect wants to see of every file: up to e_machine.
-const headSize = 20
+// elfHead is what inspect wants to see of every file: up to e_machine.
+const elfHead = 20
 
 // machine is how ELF files of a platform begin, and how Python calls it in the
 // names of extension modules (PEP 3149, Debian's multiarch names).
@@ -36,7 +36,7 @@ func machineOf(platform string) (machine, bool) {
 // odd as data, and an error where its name makes the target's Python load it.
 func (v *verifier) inspect(e *entry, head []byte) {
 	m, known := machineOf(v.want.Target.Platform)
-	if !known || len(head) < headSize || string(head[:4]) != elf.ELFMAG {
+	if !known || len(head) < elfHead || string(head[:4]) != elf.ELFMAG {
 		return
 	}
 	number := elf.Machine(head[18]) | elf.Machine(head[19])<<8

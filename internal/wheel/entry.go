@@ -12,6 +12,7 @@ import (
 // joins the name to site-packages and believes the mode, so both must be plain.
 func checkEntry(e *entry, lim Limits, found *findings) {
 	if code, what := nameFlaw(e, lim); code != "" {
+		e.astray = true
 		found.reject(code, e.name, "%s", what)
 	}
 	if code, what := modeFlaw(e); code != "" {
@@ -110,12 +111,16 @@ func modeFlaw(e *entry) (code, what string) {
 }
 
 // checkNames notes entries that would meet in one place of a file system, also
-// of one that knows no case, or stores names in another Unicode form.
+// of one that knows no case, or stores names in another Unicode form. Names that
+// are refused anyway are left out: only of the others is the length bounded.
 func checkNames(entries []entry, found *findings) {
 	keys := make([]string, len(entries))
 	at := make(map[string]string, len(entries)) // the name of what is there, by folded place
 	for i := range entries {
 		name := entries[i].name
+		if entries[i].astray {
+			continue
+		}
 		keys[i] = fold(place(name))
 		switch other, ok := at[keys[i]]; {
 		case !ok:

@@ -31,7 +31,7 @@ func DefaultLimits() Limits {
 		RatioFloor: 128 << 20,
 		Ratio:      200,
 		Metadata:   4 << 20,
-		WheelFile:  256 << 10,
+		WheelFile:  64 << 10,
 		Record:     16 << 20,
 		Filename:   240,
 		Name:       1024,

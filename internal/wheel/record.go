@@ -46,6 +46,11 @@ func parseRecord(b []byte, entry string, maxRows int, found *findings) map[strin
 		found.reject(CodeRecordCSV, entry, "RECORD is not valid UTF-8")
 		return nil
 	}
+	// Rows and fields cost twenty times their bytes in memory: bounded before and below.
+	if commas := bytes.Count(b, []byte(",")); commas > 4*maxRows {
+		found.reject(CodeRecordSize, entry, "RECORD has %d commas, too many for %d rows", commas, maxRows)
+		return nil
+	}
 	rows := map[string]*row{}
 	r := csv.NewReader(bytes.NewReader(b))
 	r.FieldsPerRecord = -1 // counted below, so that the rest is read as well
@@ -58,7 +63,6 @@ func parseRecord(b []byte, entry string, maxRows int, found *findings) map[strin
 			found.reject(CodeRecordCSV, entry, "RECORD is not CSV: %v", err)
 			return nil
 		}
-		// Rows are held in memory; short ones cost twenty times their length.
 		if len(rows) == maxRows {
 			found.reject(CodeRecordSize, entry, "RECORD has more than %d rows", maxRows)
 			return nil

@@ -8,6 +8,9 @@ import (
 	"pinwheel/internal/pep"
 )
 
+// maxTags is more than any file name stands for.
+const maxTags = 5000
+
 // checkTags holds the file name's tags against the target (PEP 425): a wheel may
 // promise no platform and no ABI but the ones it was built on, and must run there.
 func checkTags(tags []pep.Tag, target farm.Target, found *findings) {
@@ -58,11 +61,14 @@ func checkWheelTags(entry string, lines []string, name pep.WheelName, found *fin
 			return
 		}
 		said = append(said, tagStrings(tags)...)
+		if len(said) > maxTags {
+			break // not those of any file name; each line may stand for a thousand
+		}
 	}
 	slices.Sort(said)
 	said = slices.Compact(said)
 	if want := tagStrings(name.Tags); !slices.Equal(said, want) {
-		found.reject(CodeWheelTags, entry, "WHEEL says %s, the file name %s", strings.Join(said, " "), strings.Join(want, " "))
+		found.reject(CodeWheelTags, entry, "WHEEL says %s, the file name %s", strings.Join(said[:min(len(said), 20)], " "), strings.Join(want[:min(len(want), 20)], " "))
 	}
 }
 

@@ -21,6 +21,7 @@ type entry struct {
 	attrs  uint32 // external attributes: a Unix mode in the upper half
 	zip64  bool   // the local header has 64-bit sizes
 	closed bool   // cannot be unpacked; the finding says why
+	astray bool   // has a name that no file may have; the finding says why
 }
 
 func (e *entry) isDir() bool { return strings.HasSuffix(e.name, "/") }
