@@ -16,6 +16,7 @@ import (
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
+	"pinwheel/internal/pep"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/service"
@@ -180,6 +181,8 @@ func (d *demo) lookAt(ctx context.Context, it *item) error {
 		return d.explain(ctx, it, jobs[0])
 	case farm.Built:
 		return d.built(ctx, it)
+	case farm.Skipped, farm.Covered:
+		it.fail(jobs[0].Reason)
 	}
 	return nil
 }
@@ -223,10 +226,21 @@ func (d *demo) built(ctx context.Context, it *item) error {
 		return err
 	}
 	it.build = builds[0].Seconds
+	if unexpectedlyPure(it) {
+		it.fail(it.wheel + " is a pure wheel, but " + it.name + " has a C extension: is there no compiler?")
+		return nil
+	}
 	it.phase = phaseInstalling
 	d.view.changed(it)
 	d.prove(ctx, it)
 	return ctx.Err()
+}
+
+// unexpectedlyPure knows the default package whose build quietly leaves its C
+// extension out when the compiler does not work. It must not pass as proven.
+func unexpectedlyPure(it *item) bool {
+	w, err := pep.ParseWheelName(it.wheel)
+	return err == nil && normal(it.name) == "markupsafe" && w.PlatformTag == "any"
 }
 
 // prove lets pip install from the farm and compares what it took with what the
