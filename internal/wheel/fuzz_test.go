@@ -19,8 +19,8 @@ func fuzzLimits() Limits {
 	return l
 }
 
-// maxAlloc is what one verification within fuzzLimits may allocate in all, read
-// twice over: far more than it needs, far less than a bomb would take.
+// maxAlloc is what one verification within fuzzLimits may allocate in all, garbage
+// included: more than it needs, far less than a bomb would take.
 const maxAlloc = 24 << 20
 
 func addWheels(f *testing.F, add func(b []byte, upload string)) {
