@@ -66,9 +66,8 @@ func credsFile(claims *jwt.UserClaims, account, user nkeys.KeyPair) ([]byte, err
 	return jwt.FormatUserConfig(token, seed)
 }
 
-// permissions is the table of who may say and hear what (docs/protocol.md,
-// design 5). What is not allowed here is refused by the server, whatever a
-// program does.
+// permissions is the table of who may say and hear what (design 5). What is
+// not allowed here is refused by the server, whatever a program does.
 func permissions(name string, role farm.Role) jwt.Permissions {
 	var p jwt.Permissions
 	p.Sub.Allow.Add(inbox(role, name) + ".>")
