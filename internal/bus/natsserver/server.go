@@ -1,6 +1,6 @@
 // Package natsserver is the NATS server of farms that have none of their own. It
-// is apart from bus so that slaves, which never start one, do not carry it: a
-// third of their memory would be code of the server.
+// is apart from bus so that slaves, which never start one, do not carry it: for
+// linux/arm it would be 5.5 MB of a program of 12.
 //
 // Input: an address and the authority whose credentials are let in. Output: a
 // running server. It owns its listener and its connections, and keeps nothing on
