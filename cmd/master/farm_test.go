@@ -159,7 +159,7 @@ requires-python: >=3.99
 func TestWholeFarm(t *testing.T) {
 	t.Parallel()
 	upstream := pypitest.New(t, story)
-	f := newTestFarm(t, upstream.URL(), farm.Limits{Timeout: 60 * time.Second, LogLimit: 1 << 20})
+	f := newTestFarm(t, upstream.URL(), farm.Limits{Timeout: 45 * time.Second, LogLimit: 8 << 20})
 	want := map[string]string{
 		"pure-one": "built", "helper": "built", "c-ext": "built", "floods": "built", "daemon": "built",
 		"fails": "failed missing-header", "hangs": "failed timeout", "prompts": "failed prompt",
@@ -183,7 +183,7 @@ func TestWholeFarm(t *testing.T) {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	f.check()
-	f.checkLog("floods", 1<<20)
+	f.checkLog("floods", 8<<20)
 	if left := pypitest.Daemons("daemon", "1.0"); len(left) > 0 {
 		t.Errorf("processes of a build live on: %v", left)
 	}
