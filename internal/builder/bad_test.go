@@ -59,7 +59,7 @@ func badSdist(t *testing.T, mode Mode, id, want string) {
 	b := newBuild(t, mode, id, index(t, nil))
 	b.Limits = farm.Limits{Timeout: 60 * time.Second, LogLimit: 2 << 20}
 	if strings.Contains(want, "timeout") {
-		b.Limits.Timeout = 8 * time.Second
+		b.Limits.Timeout = 5 * time.Second
 	}
 	r := build(t, b)
 	got := string(r.Outcome)
@@ -69,8 +69,8 @@ func badSdist(t *testing.T, mode Mode, id, want string) {
 	if !strings.Contains("|"+want+"|", "|"+got+"|") {
 		t.Errorf("%s, want %s: %+v\n%s", got, want, r.Failure, r.Excerpt)
 	}
-	if r.Failure.Cause == farm.Timeout && (r.Record.Seconds < 8 || r.Record.Seconds > 30) {
-		t.Errorf("stopped after %.1f s, the limit is 8 s", r.Record.Seconds)
+	if r.Failure.Cause == farm.Timeout && (r.Record.Seconds < 5 || r.Record.Seconds > 30) {
+		t.Errorf("stopped after %.1f s, the limit is 5 s", r.Record.Seconds)
 	}
 }
 

@@ -15,6 +15,6 @@
 //
 // It never trusts what a build leaves: nothing of the build's is opened before
 // the last process is dead, and never through a link. Whether a wheel is sound
-// is not its question: package wheel asks that. In this mode of the farm the
-// network is shared with the host; no limit but time and log is set here.
+// is not its question: package wheel asks that. The network is the host's, and
+// no limits are set but of time and log.
 package builder

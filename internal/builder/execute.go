@@ -37,7 +37,8 @@ type running struct {
 	output *os.File      // the read end of the pipe that the build writes to
 	pumped chan struct{} // closed when the log has all
 	flood  chan struct{} // closed when the log is far too long
-	first  chan *handle  // the sandbox's first process; nil if it never was
+	info   chan *handle  // gives the sandbox's first process once; nil if it never was
+	first  *handle       // what info gave
 }
 
 // execute runs argv in the box and returns when it, and all that came of it, is
@@ -73,7 +74,7 @@ func (x *box) start(limits farm.Limits, log *cappedLog, argv []string) (*running
 	defer write.Close()
 	cmd.Stdout, cmd.Stderr = write, write
 	r := &running{box: x, cmd: cmd, output: read, pumped: make(chan struct{}),
-		flood: make(chan struct{}), first: make(chan *handle, 1)}
+		flood: make(chan struct{}), info: make(chan *handle, 1)}
 	if err := r.launch(); err != nil {
 		read.Close()
 		return nil, err
@@ -85,7 +86,6 @@ func (x *box) start(limits farm.Limits, log *cappedLog, argv []string) (*running
 // launch starts the child; with bwrap, also the reading of its info.
 func (r *running) launch() (err error) {
 	if r.box.mode != Bwrap {
-		r.first <- nil
 		r.child, err = proc.Start(r.cmd)
 		return err
 	}
@@ -101,7 +101,7 @@ func (r *running) launch() (err error) {
 	}
 	go func() {
 		defer info.Close()
-		r.first <- readInfo(info)
+		r.info <- readInfo(info)
 	}()
 	return nil
 }
@@ -139,26 +139,59 @@ func (r *running) pump(log *cappedLog, most int64) {
 	}
 }
 
+// Pip that waits in vain is seen on this many looks before it is helped.
+const (
+	lookEvery = time.Second
+	strikes   = 3
+)
+
 // await returns when the child has ended by itself ("") or has to be stopped.
+// Meanwhile it ends what keeps pip waiting for a build step that is over.
 func (r *running) await(ctx context.Context, timeout time.Duration) farm.Cause {
-	timer := time.NewTimer(timeout)
+	timer, looks := time.NewTimer(timeout), time.NewTicker(lookEvery)
 	defer timer.Stop()
-	select {
-	case <-r.child.Done():
-	case <-ctx.Done():
-	case <-timer.C:
-		return farm.Timeout
-	case <-r.flood:
-		return farm.LogLimit
+	defer looks.Stop()
+	for vain := 0; ; {
+		select {
+		case <-r.child.Done():
+			return ""
+		case <-ctx.Done():
+			return ""
+		case <-timer.C:
+			return farm.Timeout
+		case <-r.flood:
+			return farm.LogLimit
+		case r.first = <-r.info:
+			r.info = nil
+		case <-looks.C:
+			orphans := waitsInVain(r.firstPid())
+			if len(orphans) == 0 {
+				vain = 0
+			} else if vain++; vain >= strikes {
+				for _, p := range orphans {
+					p.end()
+				}
+			}
+		}
 	}
-	return ""
+}
+
+// firstPid is the process that takes in the build's orphans.
+func (r *running) firstPid() int {
+	if r.first != nil {
+		return r.first.pid
+	}
+	return r.child.Pid()
 }
 
 // end makes sure that nothing of the build is left, then waits for the rest of
 // its output.
 func (r *running) end(stop bool) error {
-	first := r.ended(stop)
-	err := r.leftovers(first)
+	if stop {
+		r.stop()
+	}
+	r.expect(r.child.Done())
+	err := r.leftovers()
 	// Whoever still holds the pipe now is not ours to wait for.
 	if e := r.output.SetReadDeadline(time.Now().Add(time.Second)); e != nil {
 		err = errors.Join(err, e)
@@ -167,53 +200,53 @@ func (r *running) end(stop bool) error {
 	return errors.Join(err, r.output.Close())
 }
 
-// ended waits for the child, after stopping it if need be.
-func (r *running) ended(stop bool) *handle {
-	if !stop {
-		<-r.child.Done()
-		return <-r.first
+// stop asks for the end. Through its first process the whole namespace dies at
+// once, and bwrap ends by itself when it is empty; without bwrap the
+// supervisor ends all others first.
+func (r *running) stop() {
+	if r.box.mode != Bwrap {
+		_ = r.child.Signal(syscall.SIGTERM) // an error means that it is gone
+		return
 	}
-	if r.box.mode == Bwrap {
-		// Through its first process the whole namespace dies at once, and
-		// bwrap ends by itself when it is empty.
+	if r.info != nil {
 		select {
-		case first := <-r.first:
-			if first != nil {
-				first.kill()
-			}
-			return r.orKilled(first)
+		case r.first = <-r.info:
+			r.info = nil
 		case <-time.After(patience):
-			return r.orKilled(nil)
 		}
 	}
-	// An error means that it is gone.
-	_ = r.child.Signal(syscall.SIGTERM)
-	return r.orKilled(nil)
+	if r.first != nil {
+		r.first.kill()
+	} else {
+		r.child.Kill()
+	}
 }
 
-// orKilled kills the child itself when it does not end in good time.
-func (r *running) orKilled(first *handle) *handle {
+// expect waits for the child's end, and after a stop not for ever.
+func (r *running) expect(done <-chan struct{}) {
 	select {
-	case <-r.child.Done():
+	case <-done:
 	case <-time.After(patience):
 		r.child.Kill()
-		<-r.child.Done()
+		<-done
 	}
-	return first
 }
 
 // leftovers waits until the sandbox is empty; without bwrap it hunts what got
 // away from the supervisor.
-func (r *running) leftovers(first *handle) error {
+func (r *running) leftovers() error {
 	if r.box.mode != Bwrap {
 		return sweep(r.box.mark)
 	}
-	if first == nil {
+	if r.info != nil {
+		r.first = <-r.info // bwrap is gone, so this cannot last
+	}
+	if r.first == nil {
 		return nil
 	}
-	defer first.close()
-	first.kill() // if bwrap itself was killed, by the build or by memory's end
-	return first.gone(patience)
+	defer r.first.close()
+	r.first.kill() // if bwrap itself was killed, by the build or short of memory
+	return r.first.gone(patience)
 }
 
 // measured gives the exit status and the largest process's memory. The largest

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -169,16 +171,29 @@ func nothingLeft(t *testing.T, b Build) {
 			t.Errorf("the build left %s", e.Name())
 		}
 	}
-	work := filepath.Join(b.Dir, "box")
-	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if left := inBox(t, b.Dir); len(left) > 0 {
+		t.Errorf("still there: %v", left)
+	}
+}
+
+// inBox lists the processes, as number and command line, that work in the box
+// below dir: by their arguments, their environment or what is mounted for them.
+func inBox(t *testing.T, dir string) map[int]string {
+	t.Helper()
+	procs, err := filepath.Glob("/proc/[0-9]*")
 	must(t, err)
-	for _, e := range environs {
-		args, _ := os.ReadFile(filepath.Join(filepath.Dir(e), "cmdline")) // gone is fine
-		env, _ := os.ReadFile(e)
-		if bytes.Contains(append(args, env...), []byte(work)) {
-			t.Errorf("%s is still there: %q", filepath.Dir(e), args)
+	found := map[int]string{}
+	for _, p := range procs {
+		pid, err := strconv.Atoi(filepath.Base(p))
+		must(t, err)
+		args, _ := os.ReadFile(filepath.Join(p, "cmdline")) // gone is fine, here and below
+		env, _ := os.ReadFile(filepath.Join(p, "environ"))
+		mounts, _ := os.ReadFile(filepath.Join(p, "mountinfo"))
+		if bytes.Contains(slices.Concat(args, env, mounts), []byte(filepath.Join(dir, "box"))) {
+			found[pid] = string(args)
 		}
 	}
+	return found
 }
 
 func readLog(t *testing.T, b Build) string {
