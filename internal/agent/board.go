@@ -23,6 +23,7 @@ type facts struct {
 	hellos   int         // how often that came true
 	welcome  bus.Welcome // of the last hello
 	paused   bool        // ask for no further job
+	asking   bool        // a lease may be on its way to us
 	building *building   // nil: nothing
 	finished []string    // tokens of the results in the spool, oldest first
 }
@@ -76,6 +77,20 @@ func (b *board) await(ctx context.Context, ok func(facts) bool) (facts, error) {
 	}
 }
 
+// startAsking says whether a job may still be asked for; from then on a lease
+// may be on its way.
+func (b *board) startAsking() (ok bool) {
+	b.change(func(f *facts) {
+		ok = mayAsk(*f)
+		f.asking = ok
+	})
+	return ok
+}
+
+func (b *board) stopAsking() {
+	b.change(func(f *facts) { f.asking = false })
+}
+
 // held are the tokens that beats keep alive: of the build under way and of what
 // is finished but not yet accepted.
 func (f facts) held() []string {
@@ -102,6 +117,10 @@ func (f facts) doing() string {
 func greetedNow(f facts) bool { return f.greeted }
 
 func notGreeted(f facts) bool { return !f.greeted }
+
+// mayGreet keeps a hello from being said while a lease may be on its way: it
+// would list what we hold without it, and the master would take it back.
+func mayGreet(f facts) bool { return !f.greeted && !f.asking }
 
 func nothingUnreported(f facts) bool { return len(f.finished) == 0 }
 

@@ -15,7 +15,7 @@ import (
 func (a *Agent) greet(ctx context.Context) {
 	pause, trouble := pauses(a.pace.retry, a.pace.retryMax), nag{log: a.log}
 	for {
-		if _, err := a.board.await(ctx, notGreeted); err != nil {
+		if _, err := a.board.await(ctx, mayGreet); err != nil {
 			return
 		}
 		w, err := a.wire.Hello(ctx, a.hello())

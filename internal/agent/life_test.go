@@ -80,6 +80,68 @@ func TestRequestIsRepeatedUntilAnswered(t *testing.T) {
 	}
 }
 
+// TestLeaseIsNotLostToHello lets a beat fail while a question is under way: the
+// hello that follows must not be said while a lease may be coming, and the
+// question is put again, so that the lease it brought is found.
+func TestLeaseIsNotLostToHello(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	asked, hellos := make(chan string, 1024), make(chan bus.Hello, 64)
+	var questions, builds atomic.Int64
+	var failed atomic.Bool
+	again := make(chan struct{})
+	m.hello = func(h bus.Hello) bus.Welcome { hellos <- h; return m.welcome() }
+	m.next = func(q bus.Next) bus.NextReply {
+		asked <- q.Request
+		switch questions.Add(1) {
+		case 1:
+			<-again // the slave has given this one up: its answer goes nowhere
+		case 2:
+			close(again)
+		}
+		return m.giveLease(q)
+	}
+	m.beat = func(bus.Beat) bus.BeatReply {
+		if len(asked) > 0 && failed.CompareAndSwap(false, true) {
+			return bus.BeatReply{Error: "who are you?"}
+		}
+		return bus.BeatReply{}
+	}
+	m.serve(m.farm.Master)
+	m.leases <- lease(1)
+	s := m.prepareSlave(Config{}, func(ctx context.Context, b builder.Build) (builder.Result, error) {
+		builds.Add(1)
+		return goodBuild(ctx, b)
+	}).start()
+	s.wait(Accepted, "TOKEN1")
+	receive(t, hellos)
+	receive(t, hellos)
+	if first, second := receive(t, asked), receive(t, asked); first != second {
+		t.Errorf("the question was put as %q, then as %q", first, second)
+	}
+	if n := builds.Load(); n != 1 {
+		t.Errorf("built %d times", n)
+	}
+}
+
+func TestHelloWaitsForTheQuestion(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		facts facts
+		want  bool
+	}{
+		{facts{}, true},
+		{facts{asking: true}, false},
+		{facts{greeted: true}, false},
+		{facts{greeted: true, asking: true}, false},
+	}
+	for _, test := range tests {
+		if got := mayGreet(test.facts); got != test.want {
+			t.Errorf("mayGreet(%+v) = %v", test.facts, got)
+		}
+	}
+}
+
 func TestHelloIsRepeatedUntilWelcome(t *testing.T) {
 	t.Parallel()
 	m := newMaster(t)

@@ -48,6 +48,7 @@ type master struct {
 	mu       sync.Mutex
 	stored   map[string][]byte // uploads by SHA-256
 	accepted map[string]bool
+	given    map[string]farm.Lease // by request
 }
 
 func newMaster(t *testing.T) *master {
@@ -55,7 +56,7 @@ func newMaster(t *testing.T) *master {
 	m := &master{
 		t: t, farm: bustest.Start(t),
 		leases: make(chan farm.Lease, 16), reports: make(chan bus.Report, 16),
-		stored: map[string][]byte{}, accepted: map[string]bool{},
+		stored: map[string][]byte{}, accepted: map[string]bool{}, given: map[string]farm.Lease{},
 	}
 	m.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.upload(w, r) }))
 	t.Cleanup(m.web.Close)
@@ -91,14 +92,31 @@ func (m *master) serve(conn *bus.Conn) {
 	}
 }
 
-// giveLease waits a little for work, as a master does.
-func (m *master) giveLease(bus.Next) bus.NextReply {
+// giveLease waits a little for work, as a master does; a repeated request gets
+// the same lease, also one that was given to a question which nobody waits for
+// any more.
+func (m *master) giveLease(q bus.Next) bus.NextReply {
+	if l, ok := m.givenFor(q.Request); ok {
+		return bus.NextReply{Lease: &l}
+	}
 	select {
 	case l := <-m.leases:
-		return bus.NextReply{Lease: &l}
+		m.mu.Lock()
+		m.given[q.Request] = l
+		m.mu.Unlock()
 	case <-time.After(50 * time.Millisecond):
-		return bus.NextReply{}
 	}
+	if l, ok := m.givenFor(q.Request); ok {
+		return bus.NextReply{Lease: &l}
+	}
+	return bus.NextReply{}
+}
+
+func (m *master) givenFor(request string) (farm.Lease, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l, ok := m.given[request]
+	return l, ok
 }
 
 // takeReport asks for the files that are not here yet, and accepts the rest.

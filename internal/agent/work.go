@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"pinwheel/internal/bus"
@@ -67,20 +68,24 @@ var errNoSpace = fmt.Errorf("less than %d MB are free in the state folder", minF
 
 // ask returns a lease, or nil when there is no work yet. It keeps the request's
 // id until there is an answer: if that was lost on the way, the master gives the
-// same lease again.
+// same lease again. A lease counts as on its way until the caller has it on the
+// board, or has refused it.
 func (a *Agent) ask(take context.Context) *farm.Lease {
 	request := rand.Text()
 	pause, trouble := pauses(a.pace.retry, a.pace.retryMax), nag{log: a.log}
 	for {
-		f, err := a.board.await(take, mayAsk)
-		if err != nil {
+		if _, err := a.board.await(take, mayAsk); err != nil {
 			return nil
 		}
-		reply, err := a.wire.Next(take, bus.Next{Request: request, Targets: []farm.Target{a.target()}, Held: f.held()})
-		if err == nil {
+		if !a.board.startAsking() {
+			continue
+		}
+		reply, err := a.question(take, request)
+		if err == nil && reply.Lease != nil {
 			return reply.Lease
 		}
-		if take.Err() != nil {
+		a.board.stopAsking()
+		if err == nil || take.Err() != nil {
 			return nil
 		}
 		trouble.say(err, "no answer to the request for work")
@@ -93,16 +98,36 @@ func (a *Agent) ask(take context.Context) *farm.Lease {
 	}
 }
 
+// question waits for an answer as long as the master of now is thought to be
+// there; when it is not, hello must come first.
+func (a *Agent) question(ctx context.Context, request string) (bus.NextReply, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		if _, err := a.board.await(ctx, notGreeted); err == nil {
+			cancel()
+		}
+	})
+	return a.wire.Next(ctx, bus.Next{
+		Request: request,
+		Targets: []farm.Target{a.target()},
+		Held:    a.board.facts().held(),
+	})
+}
+
 // do builds one lease and spools the result. The error is a fault of our own;
 // the job is then reported as such, if that can be written down at all.
 func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 	if err := a.refuse(lease); err != nil {
+		a.board.stopAsking()
 		return err
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	started := time.Now()
-	a.board.change(func(f *facts) { f.building = &building{lease: lease, end: end} })
+	a.board.change(func(f *facts) { f.building, f.asking = &building{lease: lease, end: end}, false })
 	a.jobLog(lease).Info().Msg("build begins")
 	a.observe(Leased, lease.Token)
 
