@@ -65,7 +65,8 @@ create table jobs (
     state           text not null,
     reason          text not null default '',      -- of waiting, covered, skipped
     priority        smallint not null default 40,
-    released_at     timestamptz not null,          -- the release's, copied: the queue orders by it
+    released_at     timestamptz not null,          -- the release's, copied
+    rank            bigint not null,               -- orders the queue within a priority: newest release first
     not_before      timestamptz not null default now(),
     changed_at      timestamptz not null default now(),
     losses          integer not null default 0,    -- leases lost while other slaves were heard
@@ -84,10 +85,17 @@ create table jobs (
     constraint jobs_cause check ((state = 'failed') = (cause <> ''))
 );
 
--- A claim reads the head of this index only, so its cost does not grow with the table.
-create index jobs_queue on jobs (target_id, priority, released_at desc, id) where state = 'queued';
+-- A claim reads the head of this index only, so its cost does not grow with the
+-- table. All columns ascend, so that a claim can start behind the entries that
+-- earlier claims left dead (docs/decisions/0006-queue-head.md).
+create index jobs_queue on jobs (target_id, priority, rank, id) where state = 'queued';
 create index jobs_leases on jobs (lease_deadline) where state = 'leased';
 create index jobs_held on jobs (lease_slave_id) where state = 'leased';
+
+-- Every claim leaves a dead entry at the head of the queue. The default would
+-- let a fifth of the table die before vacuum comes.
+alter table jobs set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05, fillfactor = 90);
 
 -- One row per lease: the ledger of issued tokens, and what came of each.
 

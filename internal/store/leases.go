@@ -28,36 +28,51 @@ type ClaimRequest struct {
 // Claim leases the first queued job of the first target that has one; ok is
 // false when there is none.
 func (s *Store) Claim(ctx context.Context, c ClaimRequest) (l farm.Lease, ok bool, err error) {
-	if l, ok, err = s.claimed(ctx, c); ok || err != nil {
-		return l, ok, err
-	}
 	// One index scan per target: `target in (…)` would sort the whole queue.
 	for _, t := range c.Targets {
-		l, ok, err = s.claimOne(ctx, c, t)
-		if errors.Is(err, farm.ErrConflict) { // the same request, twice at once: the other one won
-			return s.claimed(ctx, c)
+		l, ok, err = s.claimOn(ctx, c, t)
+		if errors.Is(err, farm.ErrConflict) {
+			break // the request had its lease before: its token is in the ledger
 		}
 		if ok || err != nil {
 			return l, ok, err
 		}
 	}
-	return farm.Lease{}, false, nil
+	return s.claimed(ctx, c)
+}
+
+// claimOn starts behind the entries that earlier claims left dead. When nothing
+// is there, it looks at the whole queue once: something may have been queued
+// before that place.
+func (s *Store) claimOn(ctx context.Context, c ClaimRequest, target int64) (farm.Lease, bool, error) {
+	from := s.heads.get(target)
+	l, at, ok, err := s.claimOne(ctx, c, target, from.place)
+	if err == nil && !ok && from.known {
+		l, at, ok, err = s.claimOne(ctx, c, target, queueStart)
+	}
+	if ok {
+		s.heads.moved(target, from, at)
+	}
+	return l, ok, err
 }
 
 const leaseColumns = `b.token, j.id, b.id, p.name, r.version, t.abi, t.platform,
        r.sdist_filename, r.sdist_url, r.sdist_sha256, r.sdist_size`
 
-func scanLease(row pgx.Row, length time.Duration) (farm.Lease, bool, error) {
-	l := farm.Lease{Length: length}
-	err := row.Scan(&l.Token, &l.Job, &l.Build, &l.Package, &l.Version, &l.Target.ABI, &l.Target.Platform,
-		&l.Sdist.Filename, &l.Sdist.URL, &l.Sdist.SHA256, &l.Sdist.Size)
+// leaseOf is where the columns of a lease are scanned to.
+func leaseOf(l *farm.Lease) []any {
+	return []any{&l.Token, &l.Job, &l.Build, &l.Package, &l.Version, &l.Target.ABI, &l.Target.Platform,
+		&l.Sdist.Filename, &l.Sdist.URL, &l.Sdist.SHA256, &l.Sdist.Size}
+}
+
+func found(err error) (bool, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return farm.Lease{}, false, nil
+		return false, nil
 	}
 	if err != nil {
-		return farm.Lease{}, false, fmt.Errorf("claim a job: %w", translate(err))
+		return false, fmt.Errorf("claim a job: %w", translate(err))
 	}
-	return l, true, nil
+	return true, nil
 }
 
 // claimed finds the lease that an earlier copy of the same request was given.
@@ -70,32 +85,39 @@ join releases r on r.id = j.release_id
 join packages p on p.id = r.package_id
 join targets t on t.id = j.target_id
 where b.slave_id = $1 and b.request = $2`
-	return scanLease(s.pool.QueryRow(ctx, q, c.Slave, c.Request), c.Length)
+	l := farm.Lease{Length: c.Length}
+	ok, err := found(s.pool.QueryRow(ctx, q, c.Slave, c.Request).Scan(leaseOf(&l)...))
+	return l, ok, err
 }
 
-func (s *Store) claimOne(ctx context.Context, c ClaimRequest, target int64) (farm.Lease, bool, error) {
+func (s *Store) claimOne(ctx context.Context, c ClaimRequest, target int64, from queuePlace) (farm.Lease, queuePlace, bool, error) {
 	const q = `
 with picked as (
-    select id from jobs
-    where target_id = $1 and state = 'queued' and not_before <= now()
-    order by priority, released_at desc, id -- policy: design 4, newest release first
+    select id, priority, rank from jobs
+    where target_id = $1 and state = 'queued' and not_before <= now() and (priority, rank, id) >= ($6, $7, $8)
+    order by priority, rank, id -- policy: design 4, newest release first
     limit 1 for update skip locked
 ), j as (
     update jobs set state = 'leased', lease_token = $2, lease_slave_id = $3,
         lease_deadline = now() + $4::interval, changed_at = now()
     from picked where jobs.id = picked.id
-    returning jobs.id, jobs.release_id, jobs.target_id
+    returning jobs.id, jobs.release_id, jobs.target_id, picked.priority, picked.rank
 ), b as (
     insert into builds (job_id, slave_id, token, request)
     select id, $3, $2, $5 from j
     returning id, token
 )
-select ` + leaseColumns + `
+select ` + leaseColumns + `, j.priority, j.rank
 from j cross join b
 join releases r on r.id = j.release_id
 join packages p on p.id = r.package_id
 join targets t on t.id = j.target_id`
-	return scanLease(s.pool.QueryRow(ctx, q, target, c.Token, c.Slave, c.Length, c.Request), c.Length)
+	l := farm.Lease{Length: c.Length}
+	var at queuePlace
+	row := s.pool.QueryRow(ctx, q, target, c.Token, c.Slave, c.Length, c.Request, from.priority, from.rank, from.id)
+	ok, err := found(row.Scan(append(leaseOf(&l), &at.priority, &at.rank)...))
+	at.id = l.Job
+	return l, at, ok, err
 }
 
 // Renew extends the leases that a slave says it holds and keeps its heartbeat.

@@ -48,12 +48,16 @@ func (s *Store) listenOnce(ctx context.Context, channel string, got func(string)
 	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 		return fmt.Errorf("listen on %s: %w", channel, err)
 	}
-	got("")
+	said := ""
 	for {
+		if channel == QueueChannel {
+			s.heads.forget()
+		}
+		got(said)
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", channel, err)
 		}
-		got(n.Payload)
+		said = n.Payload
 	}
 }

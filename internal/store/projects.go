@@ -102,8 +102,8 @@ on conflict (scope) do update set generation = stale_pages.generation + 1`, p.Na
 
 func saveWishes(ctx context.Context, tx pgx.Tx, name string, wishes []Wish) error {
 	const q = `
-insert into jobs (release_id, target_id, state, reason, priority, released_at)
-select r.id, t.id, $4, $5, $6, r.released_at
+insert into jobs (release_id, target_id, state, reason, priority, released_at, rank)
+select r.id, t.id, $4, $5, $6, r.released_at, -(extract(epoch from r.released_at) * 1000)::bigint
 from packages p
 join releases r on r.package_id = p.id and r.version = $2
 join targets t on t.name = $3

@@ -19,7 +19,8 @@ import (
 
 // Store is a pool of connections to one farm's database.
 type Store struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	heads heads
 }
 
 // Open connects to dsn and checks that the schema is this binary's. An older or

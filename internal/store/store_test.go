@@ -553,3 +553,42 @@ func TestStatesAgreeWithTheSchema(t *testing.T) {
 		t.Error("the schema takes a state that farm does not know")
 	}
 }
+
+// TestHeadIsForgotten: a claim starts behind the last one, but what is queued
+// before that place meanwhile is found: at once when it is heard of, and in any
+// case when nothing else is left.
+func TestHeadIsForgotten(t *testing.T) {
+	t.Parallel()
+	for _, listening := range []bool{true, false} {
+		w := newWorld(t)
+		w.add("demo", "1.0", "2.0", "3.0")
+		heard := make(chan string, 10)
+		if listening {
+			ended := make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { defer close(ended); w.Listen(ctx, store.QueueChannel, func(p string) { heard <- p }) }()
+			defer func() { cancel(); <-ended }()
+			<-heard
+		}
+		first, _ := w.claim("a", "r1") // 3.0: the head is behind it
+		e := w.ending("a", first)
+		e.Failure = farm.Failure{Cause: farm.CompilerError}
+		_, err := w.FinishFailed(t.Context(), e)
+		w.must(err)
+		_, err = w.Requeue(t.Context(), store.Selector{Version: "3.0"}, farm.PriorityOperator, "test")
+		w.must(err)
+		want := []string{"2.0", "1.0", "3.0"}
+		if listening {
+			<-heard
+			want = []string{"3.0", "2.0", "1.0"}
+		}
+		var got []string
+		for i := range 3 {
+			l, _ := w.claim("b", fmt.Sprint(i))
+			got = append(got, l.Version)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("listening = %v:\n%s", listening, diff)
+		}
+	}
+}
