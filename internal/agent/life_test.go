@@ -369,6 +369,32 @@ func TestOwnFaultsAreReportedAndSlowDown(t *testing.T) {
 	}
 }
 
+// TestResultThatCannotBeKept loses the wheel on its way into the spool, and then
+// the spool itself: the first is reported without files, the second gives the
+// lease back.
+func TestResultThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	m.serve(m.farm.Master)
+	s := m.prepareSlave(Config{}, func(ctx context.Context, b builder.Build) (builder.Result, error) {
+		res, err := goodBuild(ctx, b)
+		return res, errors.Join(err, os.Remove(res.Wheels[0]))
+	}).start()
+	m.leases <- lease(1)
+	if r := receive(t, m.reports); r.Failure.Cause != farm.SlaveFault || len(r.Wheels) != 0 {
+		t.Errorf("report = %+v", r)
+	}
+	s.wait(Accepted, "TOKEN1")
+	if err := errors.Join(os.Remove(s.paths.spool), os.WriteFile(s.paths.spool, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	m.leases <- lease(2)
+	s.wait(Dropped, "TOKEN2")
+	if held := s.board.facts().held(); len(held) != 0 {
+		t.Errorf("still holds %q", held)
+	}
+}
+
 func TestLeaseForOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	m := newMaster(t)

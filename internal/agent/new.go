@@ -61,7 +61,7 @@ func assemble(cfg Config, p paths, id bus.Identity) *Agent {
 
 func checkPython(cfg Config) error {
 	if _, err := farm.ParseTarget(cfg.Python.Target().String()); err != nil {
-		return fmt.Errorf("Python %s: %w", cfg.Python.Path, err)
+		return fmt.Errorf("use Python %s: %w", cfg.Python.Path, err)
 	}
 	if err := cfg.User.CanExec(cfg.Python.Path); err != nil {
 		return fmt.Errorf("%w; name another Python with --python", err)

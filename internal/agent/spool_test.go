@@ -32,7 +32,7 @@ func built(t *testing.T, n int64) done {
 		report: bus.Report{Token: lease(n).Token, Job: n, Outcome: farm.OutcomeBuilt, Record: farm.Record{Ended: time.Unix(100-n, 0).UTC()}},
 	}
 	for _, path := range append(d.wheels, d.log) {
-		if err := os.WriteFile(path, []byte("content of "+filepath.Base(path)), 0o444); err != nil {
+		if err := os.WriteFile(path, []byte("content of "+filepath.Base(path)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -131,22 +131,21 @@ func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 	a.jobLog(lease).Info().Msg("build begins")
 	a.observe(Leased, lease.Token)
 
-	done, fault := a.run(ctx, lease)
-	defer a.discard(done.dir)
-	if ctx.Err() != nil && done.report.Outcome != farm.OutcomeBuilt {
+	d, fault := a.run(ctx, lease)
+	defer a.discard(d.dir)
+	// What was good before the end was ordered stays good.
+	if ctx.Err() != nil && d.report.Outcome != farm.OutcomeBuilt {
 		a.abandon(lease, context.Cause(ctx))
 		return nil
 	}
-	if fault != nil {
-		done = faulty(lease.Token, lease.Job, fault, since(started))
+	if fault == nil {
+		fault = a.keep(d)
 	}
-	err := a.keep(done)
-	if err != nil {
-		// Without the files: this needs the least space.
-		fault = err
-		err = a.keep(faulty(lease.Token, lease.Job, fault, since(started)))
+	if fault == nil {
+		return nil
 	}
-	if err != nil {
+	// Without the files: of all that can be kept this needs the least space.
+	if err := a.keep(faulty(lease.Token, lease.Job, fault, since(started))); err != nil {
 		a.abandon(lease, err)
 	}
 	return fault
