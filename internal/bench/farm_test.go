@@ -36,10 +36,7 @@ type rig struct {
 // The large one is kept in the cache folder: it takes minutes to make.
 func database(b *testing.B, rows int) string {
 	b.Helper()
-	dir := filepath.Join(proc.DefaultCacheDir(), "bench", fmt.Sprintf("jobs-%d", rows))
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		b.Fatal(err)
-	}
+	dir := home(b, rows)
 	pg, err := embedpg.Start(b.Context(), embedpg.Config{Dir: dir, CacheDir: proc.DefaultCacheDir(), Log: zerolog.Nop(),
 		Settings: map[string]string{"max_wal_size": "4GB", "maintenance_work_mem": "1GB"}})
 	if err != nil {
@@ -52,6 +49,30 @@ func database(b *testing.B, rows int) string {
 	}
 	fill(b, dsn, rows)
 	return dsn
+}
+
+// keptFrom is the number of rows from which a database is worth keeping.
+const keptFrom = 1_000_000
+
+func home(b *testing.B, rows int) string {
+	b.Helper()
+	if rows >= keptFrom {
+		dir := filepath.Join(proc.DefaultCacheDir(), "bench", fmt.Sprintf("jobs-%d", rows))
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			b.Fatal(err)
+		}
+		return dir
+	}
+	user, err := proc.PostgresUser()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir, err := proc.SharedTempDir("pinwheel-bench-", user)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // fill makes rows jobs, all queued, on three targets, or makes an earlier run's
