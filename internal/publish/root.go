@@ -25,6 +25,11 @@ func (p *Publisher) writeStaleRoot(ctx context.Context) error {
 		return ctx.Err()
 	case <-wait.C:
 	}
+	// Before the rows are asked: of a site that was deleted, they know pages that
+	// are not there, and once the index is written nobody would notice.
+	if err := p.refill(ctx); err != nil {
+		return err
+	}
 	_, listed, err := p.staleScopes(ctx)
 	if err != nil || listed == nil {
 		return err
@@ -117,6 +122,7 @@ func (p *Publisher) writeRootFiles(names []string) error {
 	if err != nil {
 		return err
 	}
+	p.marked.Store(false)
 	if html || json {
 		p.nRoots.Add(1)
 	}

@@ -39,15 +39,11 @@ func (p *Publisher) writeStale(ctx context.Context) error {
 }
 
 // refill marks every page when the site has no root index: it is new, or somebody
-// deleted it. Once, until it is there: a disk that is full must not make us mark
-// and be woken by it for ever.
+// deleted it. Once, until it is written: a disk that is full must not make us mark
+// and be woken by that for ever.
 func (p *Publisher) refill(ctx context.Context) error {
 	_, err := os.Stat(filepath.Join(p.simple(), "index.html"))
-	if err == nil {
-		p.marked.Store(false)
-		return nil
-	}
-	if p.marked.Load() {
+	if err == nil || p.marked.Load() {
 		return nil
 	}
 	if _, err := p.cfg.Store.MarkAllStale(ctx); err != nil {

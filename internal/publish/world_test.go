@@ -1,0 +1,217 @@
+package publish
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/depot"
+	"pinwheel/internal/farm"
+	"pinwheel/internal/pep"
+	"pinwheel/internal/pgtest"
+	"pinwheel/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(crashEnv) != "" {
+		crash() // this process is to be killed: see TestKilledAnywhere
+	}
+	pgtest.Main(m)
+}
+
+var target = farm.Target{ABI: "cp311", Platform: "linux_x86_64"}
+
+// world is a farm of which only the database and the depot matter here.
+type world struct {
+	*store.Store
+	t        testing.TB
+	dsn, dir string
+	depot    *depot.Local
+	sql      *sql.DB // for what no stage does yet
+	target   int64
+	slave    int64
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{t: t, dsn: pgtest.New(t), dir: t.TempDir()}
+	var err error
+	w.Store, err = store.Open(t.Context(), w.dsn)
+	w.must(err)
+	t.Cleanup(w.Store.Close)
+	w.sql, err = sql.Open("pgx", w.dsn)
+	w.must(err)
+	t.Cleanup(func() { w.sql.Close() })
+	w.depot, err = depot.Open(filepath.Join(w.dir, "depot"))
+	w.must(err)
+	w.must(w.AddTarget(t.Context(), target, farm.Facts{}))
+	targets, err := w.Targets(t.Context())
+	w.must(err)
+	w.must(w.EnrollSlave(t.Context(), "pi", farm.RoleSlave, "key"))
+	slave, err := w.Slave(t.Context(), "pi")
+	w.must(err)
+	w.target, w.slave = targets[0].ID, slave.ID
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) site() string { return filepath.Join(w.dir, "site") }
+
+// publisher writes to the world's site.
+func (w *world) publisher(change ...func(*Config)) *Publisher {
+	w.t.Helper()
+	cfg := Config{Store: w.Store, Depot: w.depot, SiteDir: w.site(), Log: zerolog.New(zerolog.NewTestWriter(w.t))}
+	for _, f := range change {
+		f(&cfg)
+	}
+	p, err := New(cfg)
+	w.must(err)
+	return p
+}
+
+// write brings the site up to date, as Run does.
+func (w *world) write(p *Publisher) {
+	w.t.Helper()
+	w.must(p.writeStale(w.t.Context()))
+	w.must(p.writeRoot(w.t.Context()))
+}
+
+// artifact is a wheel to be made.
+type artifact struct {
+	project, version string // the project as its owner spells it
+	requiresPython   string
+	requires         []string
+}
+
+// wheel makes a small pure wheel that pip installs.
+func (a artifact) wheel(t testing.TB) (name string, content, metadata []byte) {
+	t.Helper()
+	module := strings.ReplaceAll(pep.NormalizeName(a.project), "-", "_")
+	info := fmt.Sprintf("%s-%s.dist-info/", module, a.version)
+	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", a.project, a.version)
+	if a.requiresPython != "" {
+		meta += "Requires-Python: " + a.requiresPython + "\n"
+	}
+	for _, r := range a.requires {
+		meta += "Requires-Dist: " + r + "\n"
+	}
+	files := [][2]string{
+		{module + ".py", fmt.Sprintf("version = %q\n", a.version)},
+		{info + "METADATA", meta},
+		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+	}
+	var record strings.Builder
+	for _, f := range files {
+		sum := sha256.Sum256([]byte(f[1]))
+		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", f[0], base64.RawURLEncoding.EncodeToString(sum[:]), len(f[1]))
+	}
+	files = append(files, [2]string{info + "RECORD", record.String() + info + "RECORD,,\n"})
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range files {
+		out, err := z.Create(f[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Write([]byte(f[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%s-%s-py3-none-any.whl", module, a.version), b.Bytes(), []byte(meta)
+}
+
+// build takes an artifact through the farm, up to the row that says it is there.
+func (w *world) build(a artifact) farm.File {
+	w.t.Helper()
+	ctx := w.t.Context()
+	name, content, meta := a.wheel(w.t)
+	file := farm.File{Name: name, SHA256: hexSum(content), Size: int64(len(content))}
+	w.must(w.depot.Put(ctx, bytes.NewReader(content), file))
+	p := store.Project{Name: pep.NormalizeName(a.project), Display: a.project, Releases: []store.ReleaseFacts{
+		{Version: a.version, Raw: a.version, Sdist: farm.Sdist{Filename: "x.tar.gz"}},
+	}}
+	_, err := w.AddJobs(ctx, p, []store.Wish{{
+		Version: a.version, Target: target, Verdict: farm.Verdict{State: farm.Queued}, Priority: farm.PriorityBacklog,
+	}}, "test")
+	w.must(err)
+	token := p.Name + "/" + a.version
+	lease, ok, err := w.Claim(ctx, store.ClaimRequest{
+		Slave: w.slave, Request: token, Token: token, Targets: []int64{w.target}, Length: time.Hour,
+	})
+	w.must(err)
+	if !ok || lease.Package != p.Name {
+		w.t.Fatalf("claimed %v %+v, want %s", ok, lease, p.Name)
+	}
+	_, err = w.FinishBuilt(ctx, store.Ending{Slave: w.slave, Token: token}, store.NewWheel{
+		File: file, MetadataSHA256: hexSum(meta), Metadata: meta, RequiresPython: a.requiresPython, Tags: []string{"py3-none-any"},
+	})
+	w.must(err)
+	return file
+}
+
+// yank says what the upstream would have said.
+func (w *world) yank(project, version, reason string) {
+	w.t.Helper()
+	p := store.Project{Name: pep.NormalizeName(project), Display: project, Releases: []store.ReleaseFacts{
+		{Version: version, Raw: version, Yanked: true, YankReason: reason, Sdist: farm.Sdist{Filename: "x.tar.gz"}},
+	}}
+	_, err := w.AddJobs(w.t.Context(), p, nil, "test")
+	w.must(err)
+}
+
+// remove deletes a project, as a maintainer will be able to.
+func (w *world) remove(project string) {
+	w.t.Helper()
+	w.exec(`delete from packages where name = $1`, project)
+	w.mark(project)
+}
+
+func (w *world) mark(project string) {
+	w.t.Helper()
+	w.exec(`insert into stale_pages (scope) values ($1), ('')
+	        on conflict (scope) do update set generation = stale_pages.generation + 1`, project)
+}
+
+func (w *world) exec(q string, args ...any) {
+	w.t.Helper()
+	_, err := w.sql.ExecContext(w.t.Context(), q, args...)
+	w.must(err)
+}
+
+// stale lists the scopes that are still to be written.
+func (w *world) stale() []string {
+	w.t.Helper()
+	pages, err := w.StalePages(context.WithoutCancel(w.t.Context()), 1000)
+	w.must(err)
+	out := []string{}
+	for _, p := range pages {
+		out = append(out, p.Scope)
+	}
+	return out
+}
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
