@@ -14,7 +14,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Where goroutines, leases and locks meet. The rest is left out for time: under
 # the race detector the whole suite takes longer than all other checks together.
-RACE := ./internal/service/... ./internal/bus/... ./internal/agent/... \
+RACE := ./internal/service/... ./internal/proc/... ./internal/bus/... ./internal/agent/... \
+        ./internal/dispatch/... ./internal/collect/... ./internal/publish/... \
         ./internal/depot/... ./internal/atomicfile/... ./internal/store/...
 
 # Without git, or in a tree that git does not trust, the version stays unknown.
