@@ -5,7 +5,9 @@
 package service
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -22,34 +24,48 @@ type Part struct {
 	Run  func(ctx context.Context) error
 }
 
+// errEnded is why a part that just returns is broken: the others would go on
+// without it, and nobody would know.
+var errEnded = errors.New("ended by itself")
+
 // RunAll runs the parts until ctx ends or one of them breaks, and returns when
-// all have ended. The error names the part that broke; an ended ctx is no error.
+// all have ended. The error names the part that broke first; an ended ctx is no
+// error.
 func RunAll(ctx context.Context, parts ...Part) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, p := range parts {
 		g.Go(func() error {
-			if err := p.Run(gctx); err != nil && gctx.Err() == nil {
-				return fmt.Errorf("%s: %w", p.Name, err)
+			err := p.Run(gctx)
+			if gctx.Err() != nil {
+				return nil // what a part says on its way out is not the reason
 			}
-			return nil
+			return fmt.Errorf("%s: %w", p.Name, cmp.Or(err, errEnded))
 		})
 	}
 	return g.Wait()
 }
 
+// The pauses after failed rounds: the first, and what they grow to (with the
+// jitter of half as much both ways that backoff adds).
+const (
+	firstPause = 500 * time.Millisecond
+	longPause  = 30 * time.Second
+)
+
 // Loop is work that is done again and again.
 type Loop struct {
 	Every time.Duration   // pause between two good rounds, unless woken
-	Wake  <-chan struct{} // ends a pause early; may be nil
+	Wake  <-chan struct{} // ends a pause early, also that after a failure; may be nil
 	Log   zerolog.Logger
 	Do    func(ctx context.Context) error
 }
 
-// Run does rounds until ctx ends. A failed round is logged and tried again
-// later, never given up: the world outside comes back by itself (design 9).
+// Run does rounds until ctx ends, the first one soon, and returns ctx's error. A
+// failed round is logged and tried again later, never given up: the world outside
+// comes back by itself (design 9).
 func (l Loop) Run(ctx context.Context) error {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 500*time.Millisecond, 30*time.Second
+	pause.InitialInterval, pause.MaxInterval = firstPause, longPause
 	pause.Reset()
 	// Jitter: masters that start together must not ask together for ever.
 	wait := time.Duration(rand.Int64N(int64(l.Every/10) + 1))

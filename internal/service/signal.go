@@ -4,34 +4,33 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"sync"
 	"syscall"
 )
 
 // Signals gives the two contexts of a program (style 12): drain ends with the
 // first SIGINT or SIGTERM and says "no new work"; abandon ends with the second
-// and says "drop what is under way". stop releases the signals.
+// and says "drop what is under way". Both end with ctx. stop gives the signals
+// back to what they did before and ends both contexts; it may be called twice.
 func Signals(ctx context.Context) (drain, abandon context.Context, stop func()) {
 	abandon, cancelAbandon := context.WithCancel(ctx)
 	drain, cancelDrain := context.WithCancel(abandon)
-	ch := make(chan os.Signal, 2)
+	ch := make(chan os.Signal, 2) // two: a second one while the first is handled counts
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
-	var first atomic.Bool
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		end := cancelDrain
 		for range ch {
-			if first.Swap(true) {
-				cancelAbandon()
-			}
-			cancelDrain()
+			end()
+			end = cancelAbandon
 		}
 	}()
-	return drain, abandon, func() {
-		signal.Stop(ch)
+	return drain, abandon, sync.OnceFunc(func() {
+		signal.Stop(ch) // after it nothing is sent, so closing is safe
 		close(ch)
 		<-done
 		cancelDrain()
 		cancelAbandon()
-	}
+	})
 }
