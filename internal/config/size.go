@@ -16,11 +16,11 @@ func (s *Size) Set(text string) error {
 	units := map[string]int64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 	digits := strings.TrimRight(text, "KMGkmg")
 	unit, ok := units[strings.ToUpper(text[len(digits):])]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || !ok || n < 0 || n > math.MaxInt64/unit {
+	n, err := strconv.ParseUint(digits, 10, 63) // unsigned: no sign in front either
+	if err != nil || !ok || int64(n) > math.MaxInt64/unit {
 		return fmt.Errorf("%q is not a size such as 512, 64K, 10M or 1G", text)
 	}
-	*s = Size(n * unit)
+	*s = Size(int64(n) * unit)
 	return nil
 }
 
