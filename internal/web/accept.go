@@ -93,18 +93,16 @@ func (m mediaRange) covers(media string) int {
 	return -1
 }
 
-// weigh gives the weight of the best of several names of one variant. For one
-// name the most specific range counts, whatever the others say.
+// weigh gives a variant the weight of the range that means it most specifically,
+// whatever the others say; of several such ranges the heaviest counts.
 func weigh(ranges []mediaRange, names []string) (weight float64, specific int) {
+	specific = -1
 	for _, name := range names {
-		w, s := 0.0, -1
 		for _, r := range ranges {
-			if c := r.covers(name); c > s {
-				w, s = r.weight, c
+			c := r.covers(name)
+			if c > specific || c == specific && c >= 0 && r.weight > weight {
+				weight, specific = r.weight, c
 			}
-		}
-		if w > weight || w == weight && s > specific {
-			weight, specific = w, s
 		}
 	}
 	return weight, specific

@@ -1,0 +1,136 @@
+package publish
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/web"
+)
+
+// requests notes what a pip asked for, and can hide the JSON form from it.
+type requests struct {
+	mu       sync.Mutex
+	next     http.Handler
+	htmlOnly bool
+	paths    []string
+}
+
+func (r *requests) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	r.paths = append(r.paths, req.URL.Path)
+	r.mu.Unlock()
+	if r.htmlOnly {
+		req.Header.Set("Accept", "text/html")
+	}
+	r.next.ServeHTTP(w, req)
+}
+
+func (r *requests) asked(path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.paths, path)
+}
+
+// TestRealPip lets every pip of this machine install from the site, by both forms
+// of the pages.
+func TestRealPip(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.build(artifact{project: "Demo.App", version: "1.9", requires: []string{"demo_dep>=0.1"}})
+	w.build(artifact{project: "Demo.App", version: "1.10+farm.1", requires: []string{"demo_dep>=0.1"}})
+	w.build(artifact{project: "Demo.App", version: "1.11"})
+	w.build(artifact{project: "Demo.App", version: "2.0", requiresPython: ">=3.999"})
+	w.build(artifact{project: "demo-dep", version: "0.1"})
+	w.yank("Demo.App", "1.11", "it is <broken> & \"bad\"")
+	w.write(w.publisher())
+	site := web.New(web.Config{Store: w.Store, Depot: w.depot, SiteDir: w.site(), Log: zerolog.Nop(), Version: "test"})
+	for _, python := range pythons(t) {
+		for form, htmlOnly := range map[string]bool{"json": false, "html": true} {
+			t.Run(strings.ReplaceAll(strings.TrimPrefix(python, "/"), "/", "_")+"/"+form, func(t *testing.T) {
+				t.Parallel()
+				seen := &requests{next: site, htmlOnly: htmlOnly}
+				srv := httptest.NewServer(seen)
+				t.Cleanup(srv.Close)
+				version := pipInstall(t, python, srv.URL+"/simple/")
+				// pip reads metadata by its new name since 23.2 (PEP 714).
+				early := "/simple/demo-app/demo_app-1.10+farm.1-py3-none-any.whl.metadata"
+				if want := newer(version, 23, 2); seen.asked(early) != want {
+					t.Errorf("pip %v asked for the metadata: %v, want %v", version, !want, want)
+				}
+			})
+		}
+	}
+}
+
+// pythons are the interpreters that this user can run and that have pip.
+func pythons(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		path, err := exec.LookPath(name)
+		if err != nil || exec.Command(path, "-m", "pip", "--version").Run() != nil {
+			continue
+		}
+		if !slices.Contains(out, path) {
+			out = append(out, path)
+		}
+	}
+	if len(out) == 0 {
+		t.Fatal("no python3 with pip: install python3-pip")
+	}
+	return out
+}
+
+// pipInstall installs Demo_app from the index alone, and checks that what came is
+// the version that was not yanked, with its dependency.
+func pipInstall(t *testing.T, python, index string) (version []string) {
+	t.Helper()
+	dir := t.TempDir()
+	run := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), python, append([]string{"-m", "pip", "--isolated", "--disable-pip-version-check", "--no-cache-dir"}, args...)...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("pip %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	run("install", "--no-warn-script-location", "--only-binary", ":all:", "--index-url", index, "--target", filepath.Join(dir, "installed"), "Demo_app")
+	found, err := filepath.Glob(filepath.Join(dir, "installed", "*.dist-info"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range found {
+		found[i] = filepath.Base(found[i])
+	}
+	if diff := cmp.Diff([]string{"demo_app-1.10+farm.1.dist-info", "demo_dep-0.1.dist-info"}, found); diff != "" {
+		t.Errorf("installed:\n%s", diff)
+	}
+	// A yanked version is still there for who pins it (PEP 592), with its reason.
+	out := run("download", "--no-deps", "--index-url", index, "--dest", filepath.Join(dir, "down"), "demo.app==1.11")
+	if !strings.Contains(out, `it is <broken> & "bad"`) {
+		t.Errorf("pip does not tell why it was yanked:\n%s", out)
+	}
+	return regexp.MustCompile(`pip ([0-9]+)\.([0-9]+)`).FindStringSubmatch(run("--version"))
+}
+
+func newer(version []string, major, minor int) bool {
+	have := [2]int{}
+	for i := range have {
+		for _, c := range version[i+1] {
+			have[i] = 10*have[i] + int(c-'0')
+		}
+	}
+	return have[0] > major || have[0] == major && have[1] >= minor
+}
