@@ -71,7 +71,7 @@ func Main(ctx context.Context, root *cobra.Command, args []string) int {
 		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), OneLine(err.Error()))
 	}
 	var usage usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, &usage) {
 		return ExitUsage
 	}
 	return ExitFailed
@@ -82,14 +82,29 @@ func markUsage(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return Usage("%w; see `%s --help`", err, c.CommandPath())
+				return Usage("%w; use: %s", err, c.UseLine())
 			}
 			return nil
 		}
 	}
+	if cmd.HasSubCommands() {
+		isGroup(cmd)
+	}
 	for _, sub := range cmd.Commands() {
 		markUsage(sub)
 	}
+}
+
+// isGroup makes a command that only holds others answer for itself: cobra takes
+// a name that it does not know for a wish for help, and reports success.
+func isGroup(cmd *cobra.Command) {
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return Usage("unknown command %q; see `%s --help`", args[0], c.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
 
 // OneLine folds an error's text into one line.
