@@ -1,6 +1,10 @@
 package farm
 
-import "pinwheel/internal/pep"
+import (
+	"strings"
+
+	"pinwheel/internal/pep"
+)
 
 // Candidate is what the policy must know of one release on one target.
 type Candidate struct {
@@ -25,15 +29,17 @@ func Decide(c Candidate) Verdict {
 	if !c.HasSdist {
 		return Verdict{Skipped, "no sdist: the upstream has no source archive of this release"}
 	}
-	if !pythonAllowed(c.RequiresPython, c.TargetPython) {
+	if !PythonAllowed(c.RequiresPython, c.TargetPython) {
 		return Verdict{Skipped, "requires-python: needs Python " + c.RequiresPython + ", the target has " + c.TargetPython}
 	}
 	return Verdict{Queued, ""}
 }
 
-// pythonAllowed treats a specifier that cannot be read as absent: pip does the
-// same, so its users would get the release.
-func pythonAllowed(specifiers, python string) bool {
+// PythonAllowed says whether a release that wants these Pythons (PEP 345) is for
+// that one: a full version, or a feature version, "3.11", which stands for all of
+// its releases. Specifiers that cannot be read count as absent: pip does the same,
+// so its users would get the release.
+func PythonAllowed(specifiers, python string) bool {
 	if specifiers == "" || python == "" {
 		return true
 	}
@@ -45,5 +51,17 @@ func pythonAllowed(specifiers, python string) bool {
 	if err != nil {
 		return true
 	}
-	return s.Contains(v, true)
+	if s.Contains(v, true) {
+		return true
+	}
+	if strings.Count(python, ".") > 1 {
+		return false
+	}
+	// ">=3.11.2" must not skip a target of which only "3.11" is known yet: a build
+	// that fails says more than one that was never tried.
+	latest, err := pep.ParseVersion(python + "." + latestMicro)
+	return err == nil && s.Contains(latest, true)
 }
+
+// latestMicro is above the last number of any release of Python there will be.
+const latestMicro = "999"
