@@ -19,12 +19,13 @@ RACE := ./internal/service/... ./internal/proc/... ./internal/bus/... ./internal
         ./internal/depot/... ./internal/atomicfile/... ./internal/store/...
 
 # Without git, or in a tree that git does not trust, the version stays unknown.
-COMMIT  = $(shell git describe --always --dirty 2>/dev/null)
-LDFLAGS = -s -w -X pinwheel/internal/cli.commit=$(COMMIT)
+VERSION = $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)
+COMMIT  = $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
+LDFLAGS = -s -w -X pinwheel/internal/cli.version=$(VERSION) -X pinwheel/internal/cli.commit=$(COMMIT)
 BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check cross clean setup \
+.PHONY: help build demo test check cross man clean setup \
         check-format check-vet check-lint check-table check-tidy check-race FORCE
 
 help: ## list the targets
@@ -79,6 +80,11 @@ dist/linux-armv6/pinwheel-%: FORCE
 
 dist/linux-arm64/pinwheel-%: FORCE
 	@GOOS=linux GOARCH=arm64 $(BUILD) -o $@ ./cmd/$*
+
+man: build ## write a manual page for every command into dist/man/
+	@rm -rf dist/man
+	@for p in master slave; do bin/pinwheel-$$p man dist/man/man1 || exit 1; done
+	@echo "dist/man/man1: $$(ls dist/man/man1 | wc -l) pages"
 
 clean: ## remove bin/ and dist/; Go's caches stay
 	@rm -rf bin dist

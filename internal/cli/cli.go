@@ -40,9 +40,9 @@ var ErrSilent = errors.New("failed")
 // Root makes a program's root command.
 func Root(name, short, long string) *cobra.Command {
 	root := &cobra.Command{
-		Use: name, Short: short, Long: long,
+		Use: called(name, os.Args[0]), Short: short, Long: long,
 		SilenceUsage: true, SilenceErrors: true, // Main says each error once, in one line
-		Version: Version(),
+		Version: build(),
 		Args:    cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := config.FromEnv(cmd.Flags(), os.LookupEnv); err != nil {
@@ -52,7 +52,8 @@ func Root(name, short, long string) *cobra.Command {
 		},
 	}
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.AddCommand(newCompletion(root.Name()), newMan(root.Name()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usage("%w; see `%s --help`", err, cmd.CommandPath())
 	})
@@ -63,6 +64,7 @@ func Root(name, short, long string) *cobra.Command {
 func Main(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	markUsage(root)
+	renameExamples(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitDone
