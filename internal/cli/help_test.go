@@ -17,7 +17,7 @@ import (
 func program() *cobra.Command {
 	root := Root("master", "The head", "master leads.")
 	enroll := &cobra.Command{
-		Use: "enroll NAME", Short: "Print credentials", Long: "enroll prints.\n\n    .dot - \"quoted\" \\x\n\nMore.",
+		Use: "enroll NAME", Short: "Print credentials", Long: "enroll prints.\n\n    .dot - \"quoted\" \\x\n\n'More …",
 		Example: "  master enroll pi-01\n  master enroll pi-02", Args: cobra.ExactArgs(1),
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -139,7 +139,7 @@ func TestManual(t *testing.T) {
 	}
 	for _, want := range []string{
 		".TH MASTER\\-ENROLL 1 ", "master\\-enroll \\- Print credentials\n",
-		"\n.PP\n.nf\n    .dot \\- \\(dqquoted\\(dq \\ex\n.fi\n", "\n.B \"\\-\\-creds FILE\"\n",
+		"\n.PP\n\\&'More \\[u2026]\n", "\n.PP\n.nf\n    .dot \\- \\(dqquoted\\(dq \\ex\n.fi\n", "\n.B \"\\-\\-creds FILE\"\n",
 		"(default: slave). Variable: PINWHEEL_ROLE\n", ".SH OPTIONS OF ALL COMMANDS\n.TP\n.B \"\\-\\-log\\-level LEVEL\"\n",
 		".SH SEE ALSO\n.BR master (1)\n",
 	} {

@@ -143,14 +143,27 @@ func seeAlso(b *bytes.Buffer, cmd *cobra.Command) {
 }
 
 // roff is text that means itself: no hyphen that copies as another character,
-// no line that is taken for a request.
+// no line that is taken for a request, and ASCII only, which every formatter
+// reads.
 func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, `"`, `\(dq`).Replace(s)
-	lines := strings.Split(s, "\n")
-	for i, l := range lines {
-		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {
-			lines[i] = `\&` + l
+	var b strings.Builder
+	start := true
+	for _, r := range s {
+		switch {
+		case start && (r == '.' || r == '\''):
+			b.WriteString(`\&` + string(r))
+		case r == '\\':
+			b.WriteString(`\e`)
+		case r == '-':
+			b.WriteString(`\-`)
+		case r == '"':
+			b.WriteString(`\(dq`)
+		case r > '~':
+			fmt.Fprintf(&b, `\[u%04X]`, r)
+		default:
+			b.WriteRune(r)
 		}
+		start = r == '\n'
 	}
-	return strings.Join(lines, "\n")
+	return b.String()
 }
