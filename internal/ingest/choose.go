@@ -5,36 +5,57 @@ import (
 	"slices"
 	"strings"
 
+	"pinwheel/internal/farm"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pypi"
+	"pinwheel/internal/store"
 )
 
-// choose picks the releases that were asked for.
-func choose(p pypi.Project, ask Ask) ([]pypi.Release, error) {
+// chosen is one release that is wanted on one target.
+type chosen struct {
+	release pypi.Release
+	target  store.TargetRow
+}
+
+// choose picks what was asked for. Named versions and all of them are wanted on
+// every target; the newest is another one where the Python is another one.
+func choose(p pypi.Project, ask Ask, targets []store.TargetRow) ([]chosen, error) {
 	if len(p.Releases) == 0 {
 		return nil, fmt.Errorf("%s: the upstream has no release of it", p.Name)
 	}
+	if ask.Newest && len(ask.Versions) == 0 {
+		return newestFor(p, targets)
+	}
+	releases := p.Releases
 	if len(ask.Versions) > 0 {
-		return named(p, ask.Versions)
+		var err error
+		if releases, err = named(p, ask.Versions); err != nil {
+			return nil, err
+		}
 	}
-	if !ask.Newest {
-		return p.Releases, nil
+	var out []chosen
+	for _, r := range releases {
+		for _, t := range targets {
+			out = append(out, chosen{r, t})
+		}
 	}
-	r, ok := newest(p.Releases)
-	if !ok {
-		return nil, fmt.Errorf("%s: the upstream has no release that pip would take", p.Name)
-	}
-	return []pypi.Release{r}, nil
+	return out, nil
 }
 
+// named finds each version once, however often and in whatever spelling it was
+// asked for.
 func named(p pypi.Project, versions []string) ([]pypi.Release, error) {
 	var out []pypi.Release
+	taken := map[int]bool{}
 	for _, want := range versions {
 		i := slices.IndexFunc(p.Releases, func(r pypi.Release) bool { return same(r, want) })
 		if i < 0 {
 			return nil, fmt.Errorf("%s: the upstream has no version %s; it has %s", p.Name, want, some(p.Releases))
 		}
-		out = append(out, p.Releases[i])
+		if !taken[i] {
+			taken[i] = true
+			out = append(out, p.Releases[i])
+		}
 	}
 	return out, nil
 }
@@ -47,27 +68,50 @@ func same(r pypi.Release, want string) bool {
 	return r.Raw == want
 }
 
-// newest is what pip would take without a version: the highest final release
-// that is not yanked, else the highest pre-release.
-func newest(releases []pypi.Release) (best pypi.Release, ok bool) {
-	better := func(r pypi.Release) bool {
-		pre := r.Version.IsPre() || r.Version.IsDev()
-		bestPre := best.Version.IsPre() || best.Version.IsDev()
-		if pre != bestPre {
-			return !pre
-		}
-		return r.Version.Compare(best.Version) > 0
+// newestFor picks for each target what pip there would take. Where none is for
+// its Python, it picks the newest of all, so that a row says why there is none.
+func newestFor(p pypi.Project, targets []store.TargetRow) ([]chosen, error) {
+	best, ok := newest(p.Releases)
+	if !ok {
+		return nil, fmt.Errorf("%s: the upstream has no release that pip would take", p.Name)
 	}
+	var out []chosen
+	for _, t := range targets {
+		allowed := slices.DeleteFunc(slices.Clone(p.Releases), func(r pypi.Release) bool {
+			return !farm.PythonAllowed(r.RequiresPython, python(t))
+		})
+		r, ok := newest(allowed)
+		if !ok {
+			r = best
+		}
+		out = append(out, chosen{r, t})
+	}
+	return out, nil
+}
+
+// newest is what pip would take without a version: the highest final release
+// that has a file and is not yanked, else the highest pre-release.
+func newest(releases []pypi.Release) (best pypi.Release, ok bool) {
 	for _, r := range releases {
 		if r.Legacy || r.Yanked || (r.Sdist == nil && len(r.Wheels) == 0) {
 			continue
 		}
-		if !ok || better(r) {
+		if !ok || newer(r, best) {
 			best, ok = r, true
 		}
 	}
 	return best, ok
 }
+
+func newer(r, than pypi.Release) bool {
+	pre, thanPre := unstable(r.Version), unstable(than.Version)
+	if pre != thanPre {
+		return !pre
+	}
+	return r.Version.Compare(than.Version) > 0
+}
+
+func unstable(v pep.Version) bool { return v.IsPre() || v.IsDev() }
 
 // some names the last few versions, so that a slip of the pen is seen at once.
 func some(releases []pypi.Release) string {

@@ -6,6 +6,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,10 +43,10 @@ func New(cfg Config) *Ingest {
 
 // Ask is what somebody wants of one package.
 type Ask struct {
-	Package  string
-	Versions []string // none: every release, or with Newest the one that pip would take
-	Newest   bool
-	Actor    string // who asks, for the audit trail
+	Package  string   // in any spelling
+	Versions []string // in any spelling; none: every release, or with Newest only that
+	Newest   bool     // for each target the one that pip there would take
+	Actor    string   // who asks, for the audit trail
 	Priority farm.Priority
 }
 
@@ -69,15 +70,15 @@ func (in *Ingest) Add(ctx context.Context, ask Ask) ([]store.WishedJob, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := choose(p, ask)
+	wanted, err := choose(p, ask, targets)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := in.cfg.Store.AddJobs(ctx, facts(p), wishes(chosen, targets, ask.Priority), ask.Actor)
+	jobs, err := in.cfg.Store.AddJobs(ctx, facts(p), wishes(wanted, ask.Priority), ask.Actor)
 	if err != nil {
 		return nil, err
 	}
-	in.cfg.Log.Info().Str("package", p.Name).Int("jobs", len(jobs)).Msg("added")
+	in.cfg.Log.Info().Str("package", p.Name).Int("jobs", len(jobs)).Int("files_left_out", p.LeftOut).Msg("added")
 	return jobs, nil
 }
 
@@ -106,20 +107,18 @@ func versionKey(r pypi.Release) string {
 	return r.Version.String()
 }
 
-// wishes applies the policy to each chosen release and target.
-func wishes(chosen []pypi.Release, targets []store.TargetRow, pr farm.Priority) []store.Wish {
+// wishes applies the policy to what was chosen.
+func wishes(wanted []chosen, pr farm.Priority) []store.Wish {
 	var out []store.Wish
-	for _, r := range chosen {
-		for _, t := range targets {
-			python := t.Facts.Python
-			if python == "" {
-				python = t.Target.Python()
-			}
-			v := farm.Decide(farm.Candidate{
-				Version: r.Raw, HasSdist: r.Sdist != nil, RequiresPython: r.RequiresPython, TargetPython: python,
-			})
-			out = append(out, store.Wish{Version: versionKey(r), Target: t.Target, Verdict: v, Priority: pr})
-		}
+	for _, c := range wanted {
+		r := c.release
+		v := farm.Decide(farm.Candidate{
+			Version: r.Raw, HasSdist: r.Sdist != nil, RequiresPython: r.RequiresPython, TargetPython: python(c.target),
+		})
+		out = append(out, store.Wish{Version: versionKey(r), Target: c.target.Target, Verdict: v, Priority: pr})
 	}
 	return out
 }
+
+// python is the target's full version where it is known, else its feature version.
+func python(t store.TargetRow) string { return cmp.Or(t.Facts.Python, t.Target.Python()) }
