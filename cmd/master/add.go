@@ -31,6 +31,9 @@ Without versions every release is queued, on every target.`,
 			if err != nil {
 				return cli.Usage("%w", err)
 			}
+			if err := set.check(); err != nil {
+				return err
+			}
 			versions := args[1:]
 			if version != "" {
 				versions = append(versions, version)
@@ -43,7 +46,7 @@ Without versions every release is queued, on every target.`,
 				in := ingest.New(ingest.Config{Store: h.Store, Upstream: pypi.New(pypi.Config{Simple: upstream}), Log: log})
 				jobs, err := in.Add(ctx, ingest.Ask{Package: name, Versions: versions, Actor: actor(), Priority: farm.PriorityOperator})
 				if err != nil {
-					return err
+					return unreachable(err)
 				}
 				return printAdded(cmd, name, jobs, asJSON)
 			})

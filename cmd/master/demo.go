@@ -45,16 +45,16 @@ pip installed every one from the farm. Everything it made is removed at the end.
 			if err != nil {
 				return err
 			}
+			if err := (settings{Upstream: f.upstream}).check(); err != nil {
+				return err
+			}
 			log, err := demoLogger(cmd)
 			if err != nil {
 				return err
 			}
 			drain, _, stop := service.Signals(cmd.Context())
 			defer stop()
-			if err := f.run(drain, cmd, items, log); err != nil {
-				return err
-			}
-			return nil
+			return f.run(drain, cmd, items, log)
 		},
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the site (default: a free port)")
@@ -94,13 +94,17 @@ func parseItems(args []string) ([]*item, error) {
 	seen := map[string]bool{}
 	for _, a := range args {
 		name, version, err := pep.ParsePin(a)
-		if err != nil {
-			return nil, cli.Usage("%w", err)
+		if err == nil && version != "" {
+			_, err = pep.ParseVersion(version)
 		}
-		if seen[a] {
+		if err != nil {
+			return nil, cli.Usage("%s: %w", a, err)
+		}
+		key := normal(name) + "==" + version
+		if seen[key] {
 			continue
 		}
-		seen[a] = true
+		seen[key] = true
 		items = append(items, &item{asked: a, name: name, version: version})
 	}
 	return items, nil
@@ -110,17 +114,24 @@ func (i *item) fail(why string, tail ...string) {
 	i.phase, i.why, i.tail = phaseFailed, cli.OneLine(why), tail
 }
 
+func (i *item) ended() bool { return i.phase == phaseFailed || i.phase == phaseDone }
+
+// inFarm says that the farm has not yet done its part.
+func (i *item) inFarm() bool {
+	return !i.ended() && i.phase != phaseBuilt && i.phase != phaseInstalling
+}
+
 // run is the demo from the first to the last step. What it made is gone when it
 // returns, whatever ended it.
 func (f demoFlags) run(ctx context.Context, cmd *cobra.Command, items []*item, log zerolog.Logger) (err error) {
 	user := proc.BuildUser()
-	py, passed, err := pip.Find(ctx, f.python, user)
-	if err != nil {
-		return err
-	}
 	view := newView(cmd.ErrOrStderr())
+	py, passed, err := pip.Find(ctx, f.python, user)
 	for _, p := range passed {
 		view.line("passed over: " + p)
+	}
+	if err != nil {
+		return stoppedByUser(ctx, err)
 	}
 	dir, err := demoDir(user)
 	if err != nil {
@@ -154,7 +165,7 @@ func (f demoFlags) run(ctx context.Context, cmd *cobra.Command, items []*item, l
 // stoppedByUser says in plain words that Ctrl-C ended the demo; it was not done,
 // so the exit status is 1.
 func stoppedByUser(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return errors.New("stopped; everything it started is ended and removed")
 	}
 	return err

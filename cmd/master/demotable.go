@@ -12,6 +12,9 @@ import (
 	"pinwheel/internal/cli"
 )
 
+// longestWhy keeps the table a table; the whole reason stands above it.
+const longestWhy = 80
+
 // print shows what came of each package.
 func (d *demo) print(out io.Writer, items []*item, asJSON bool) error {
 	if asJSON {
@@ -25,7 +28,7 @@ func (d *demo) print(out io.Writer, items []*item, asJSON bool) error {
 		if it.phase == phaseDone {
 			fmt.Fprintf(w, "%s\t%s\t%.1f s\t%.2f s\t%.1f ×\n", it.asked, it.wheel, it.build, it.install, ratio(it))
 		} else {
-			fmt.Fprintf(w, "%s\t(%s)\t-\t-\t-\n", it.asked, it.why)
+			fmt.Fprintf(w, "%s\t(%s)\t-\t-\t-\n", it.asked, cut(it.why, longestWhy))
 		}
 	}
 	return w.Flush()
@@ -78,12 +81,12 @@ func (d *demo) keep(ctx context.Context, items []*item) {
 	}
 }
 
-// width is the terminal's, or a common one.
-func width(out io.Writer) int {
+// size is the terminal's, or a common one.
+func size(out io.Writer) (wide, high int) {
 	if f, ok := out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			return w
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 20 && h > 5 {
+			return w, h
 		}
 	}
-	return 80
+	return 80, 24
 }

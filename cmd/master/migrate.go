@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/service"
 	"pinwheel/internal/store"
 )
 
@@ -16,20 +20,22 @@ func newMigrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema to this program's version",
-		Args:  cobra.NoArgs,
+		Long: `migrate brings the schema of the database to this program's version. Two at once do
+no harm: one waits for the other. The embedded database (without --database-url) is
+also migrated whenever it is started.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if set.DatabaseURL == "" {
-				return migrateEmbedded(cmd, set)
-			}
-			if check {
-				return checkSchema(cmd, set.DatabaseURL)
-			}
-			from, to, err := store.Migrate(cmd.Context(), set.DatabaseURL)
+			log, err := cli.Logger(cmd)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "schema version %d, was %d\n", to, from)
-			return nil
+			ctx, _, stop := service.Signals(cmd.Context())
+			defer stop()
+			do := migrate
+			if check {
+				do = checkSchema
+			}
+			return interrupted(ctx, do(ctx, cmd.OutOrStdout(), set.fill(), log))
 		},
 	}
 	set.stateFlag(cmd)
@@ -37,30 +43,40 @@ func newMigrate() *cobra.Command {
 	return cmd
 }
 
-func checkSchema(cmd *cobra.Command, dsn string) error {
-	have, want, err := store.CheckSchema(cmd.Context(), dsn)
+// migrate makes the embedded database if there is none; an external one must be
+// there.
+func migrate(ctx context.Context, out io.Writer, set settings, log zerolog.Logger) error {
+	h := &home{set: set}
+	defer h.Close()
+	dsn, err := h.database(ctx, log, true)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "schema version %d, this program wants %d\n", have, want)
+	from, to, err := store.Migrate(ctx, dsn)
+	if err != nil {
+		return unanswered(err)
+	}
+	_, err = fmt.Fprintf(out, "schema version %d, was %d\n", to, from)
+	return err
+}
+
+// checkSchema writes nothing, so it does not make a database either.
+func checkSchema(ctx context.Context, out io.Writer, set settings, log zerolog.Logger) error {
+	h := &home{set: set}
+	defer h.Close()
+	dsn, err := h.database(ctx, log, false)
+	if err != nil {
+		return err
+	}
+	have, want, err := store.CheckSchema(ctx, dsn)
+	if err != nil {
+		return unanswered(err)
+	}
+	if _, err := fmt.Fprintf(out, "schema version %d, this program wants %d\n", have, want); err != nil {
+		return err
+	}
 	if have != want {
 		return fmt.Errorf("%w: run `master migrate`", farm.ErrSchema)
 	}
-	return nil
-}
-
-// migrateEmbedded needs no more than opening: the embedded database is brought
-// up to date whenever it is started.
-func migrateEmbedded(cmd *cobra.Command, set settings) error {
-	log, err := cli.Logger(cmd)
-	if err != nil {
-		return err
-	}
-	h, err := visitHome(cmd.Context(), set, log)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	fmt.Fprintln(cmd.OutOrStdout(), "the embedded database is up to date")
 	return nil
 }

@@ -36,6 +36,9 @@ prints one line of JSON with its URLs.`,
 		Example: "  master serve --state-dir /var/lib/pinwheel --listen :7070 --public-url http://farm.example:7070",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := set.check(); err != nil {
+				return err
+			}
 			log, err := cli.Logger(cmd)
 			if err != nil {
 				return err
@@ -98,18 +101,22 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 			m.Close()
 		}
 	}()
-	if m.home, err = openHome(ctx, set, log); err != nil {
+	if m.home, err = lockHome(set); err != nil {
 		return nil, err
 	}
 	m.closers = append(m.closers, m.home.Close)
-	m.Store = m.home.Store
-	if m.Depot, err = depot.Open(set.DepotDir); err != nil {
-		return nil, err
-	}
+	// What can be refused comes before anything is made.
 	if m.Upstream, err = findUpstream(ctx, set); err != nil {
 		return nil, err
 	}
 	if err = m.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err = m.home.open(ctx, log); err != nil {
+		return nil, err
+	}
+	m.Store = m.home.Store
+	if m.Depot, err = depot.Open(set.DepotDir); err != nil {
 		return nil, err
 	}
 	conn, err := m.startBus(ctx)

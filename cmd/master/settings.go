@@ -1,11 +1,13 @@
 package main
 
 import (
+	"net/url"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/proc"
 )
@@ -55,6 +57,19 @@ func (s settings) fill() settings {
 	or(&s.SiteDir, filepath.Join(s.StateDir, "site"))
 	or(&s.CacheDir, proc.DefaultCacheDir())
 	return s
+}
+
+// check refuses addresses that cannot be ones, before anything is begun.
+func (s settings) check() error {
+	for flag, v := range map[string]string{"--upstream": s.Upstream, "--public-url": s.PublicURL} {
+		if v == "" {
+			continue
+		}
+		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return cli.Usage("%s %q: want a URL that starts with http:// or https://", flag, v)
+		}
+	}
+	return nil
 }
 
 func (s settings) postgresDir() string { return filepath.Join(s.StateDir, "postgres") }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -21,8 +22,17 @@ func visit(cmd *cobra.Command, set settings, do func(ctx context.Context, h *hom
 	defer stop()
 	h, err := visitHome(ctx, set, log)
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	defer h.Close()
-	return do(ctx, h, log)
+	return interrupted(ctx, do(ctx, h, log))
+}
+
+// interrupted says in one word what a signal made of a command; the error of
+// whatever was under way is of no use to anybody.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -53,7 +54,11 @@ is left in the current folder; after a failure there is none. Exit status 0: bui
 			}
 			drain, _, stop := service.Signals(cmd.Context())
 			defer stop()
-			return f.build(drain, cmd, name, version, log)
+			err = f.build(drain, cmd, name, version, log)
+			if err != nil && drain.Err() != nil {
+				return errors.New("interrupted; nothing is left of the build")
+			}
+			return err
 		},
 	}
 	fl := cmd.Flags()
@@ -118,10 +123,8 @@ func (f buildFlags) prepare(ctx context.Context, name, version string, log zerol
 	if err != nil {
 		return none, err
 	}
-	if mode == builder.Bwrap {
-		if err := builder.Probe(ctx, user); err != nil {
-			return none, fmt.Errorf("%w; --sandbox=none builds without a fence", err)
-		}
+	if err := fence(ctx, mode, user); err != nil {
+		return none, err
 	}
 	index := f.indexURL
 	if index == "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"pinwheel/internal/cli"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
+	"pinwheel/internal/service"
 )
 
 // finding is what the doctor says of one thing.
@@ -31,7 +33,14 @@ func newDoctor() *cobra.Command {
 		Long:  "doctor tries what a build needs, as the user that builds run under. Exit status 0: fit.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return report(cmd, examine(cmd.Context(), python, stateDir), asJSON)
+			// A probe under way cleans up after itself when it is told to stop.
+			ctx, _, stop := service.Signals(cmd.Context())
+			defer stop()
+			list := examine(ctx, python, stateDir)
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			return report(cmd, list, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
@@ -51,7 +60,11 @@ func examine(ctx context.Context, python, stateDir string) []finding {
 	fence := builder.Probe(ctx, user)
 	list = append(list, verdict("bwrap", fence, "passes a probe run"))
 	if err == nil {
-		cc, err := compiler(ctx, py, user, fence == nil)
+		mode := builder.Bwrap
+		if fence != nil {
+			mode = builder.None
+		}
+		cc, err := compiler(ctx, py, user, mode)
 		list = append(list, verdict("compiler", err, cc))
 	}
 	return append(list, space(stateDir))
@@ -59,16 +72,12 @@ func examine(ctx context.Context, python, stateDir string) []finding {
 
 // compiler compiles and links an extension module as a build would, in the
 // sandbox if there is one.
-func compiler(ctx context.Context, py pip.Python, user proc.User, fenced bool) (string, error) {
+func compiler(ctx context.Context, py pip.Python, user proc.User, mode builder.Mode) (string, error) {
 	dir, err := proc.SharedTempDir("pinwheel-doctor-", user)
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	mode := builder.Bwrap
-	if !fenced {
-		mode = builder.None
-	}
 	return builder.Check(ctx, builder.Build{Dir: filepath.Join(dir, "b"), Mode: mode, User: user, Python: py})
 }
 

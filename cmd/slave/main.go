@@ -6,10 +6,14 @@ import (
 	"context"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"pinwheel/internal/cli"
 )
 
-func main() {
+func main() { os.Exit(cli.Main(context.Background(), newRoot(), os.Args[1:])) }
+
+func newRoot() *cobra.Command {
 	root := cli.Root("slave", "A builder of a wheel build farm",
 		`slave builds wheels for a farm, or one wheel here and now.
 
@@ -17,5 +21,5 @@ Settings come from flags, then from PINWHEEL_* variables (PINWHEEL_NATS_URL for
 --nats-url). Data goes to stdout, progress and logs to stderr. Exit status: 0
 done, 1 failed, 2 wrong usage.`)
 	root.AddCommand(newRun(), newBuild(), newDoctor())
-	os.Exit(cli.Main(context.Background(), root, os.Args[1:]))
+	return root
 }

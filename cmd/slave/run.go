@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -46,7 +47,11 @@ stays on disk until the master has it.`,
 			}
 			drain, abandon, stop := service.Signals(cmd.Context())
 			defer stop()
-			return f.run(drain, abandon, mode, log)
+			err = f.run(drain, abandon, mode, log)
+			if drain.Err() != nil {
+				return nil // it was told to stop, however far it had come
+			}
+			return err
 		},
 	}
 	fl := cmd.Flags()
@@ -72,17 +77,12 @@ func (f runFlags) run(drain, abandon context.Context, mode builder.Mode, log zer
 	if err != nil {
 		return err
 	}
-	if mode == builder.Bwrap {
-		if err := builder.Probe(drain, user); err != nil {
-			return fmt.Errorf("%w; --sandbox=none builds without a fence", err)
-		}
+	if err := fit(drain, mode, user, py); err != nil {
+		return err
 	}
 	// Wait: a slave that starts before its master is no error.
 	conn, err := bus.Connect(drain, bus.Options{URL: f.natsURL, CredsFile: f.creds, Label: "slave", Log: log, Wait: true})
 	if err != nil {
-		if drain.Err() != nil {
-			return nil
-		}
 		return err
 	}
 	defer conn.Close()
@@ -94,6 +94,28 @@ func (f runFlags) run(drain, abandon context.Context, mode builder.Mode, log zer
 	}
 	defer context.AfterFunc(drain, a.Drain)()
 	return a.Run(abandon)
+}
+
+// fit refuses to start where no build could succeed, or where builds could not be
+// fenced and nobody said that this is wanted.
+func fit(ctx context.Context, mode builder.Mode, user proc.User, py pip.Python) error {
+	if err := fence(ctx, mode, user); err != nil {
+		return err
+	}
+	_, err := compiler(ctx, py, user, mode)
+	return err
+}
+
+// fence tries bwrap, if it is wanted.
+func fence(ctx context.Context, mode builder.Mode, user proc.User) error {
+	if mode != builder.Bwrap {
+		return nil
+	}
+	err := builder.Probe(ctx, user)
+	if err != nil && !strings.Contains(err.Error(), "--sandbox=none") {
+		return fmt.Errorf("%w; --sandbox=none builds without a fence", err)
+	}
+	return err
 }
 
 // findPython says which interpreters were passed over, and why: it is rarely
