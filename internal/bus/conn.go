@@ -53,6 +53,11 @@ type Options struct {
 	// Wait makes Connect wait for a server that is not there yet, until the
 	// context ends. Without it, that is an error after a few quick attempts.
 	Wait bool
+
+	// Background makes Connect return without a server too; the connection is then
+	// sought for ever, as one that was lost is. Only credentials that the server
+	// refuses now are an error. Await tells when it is there.
+	Background bool
 }
 
 // Conn is a connection that comes back by itself: when it is lost, it is sought
@@ -63,7 +68,10 @@ type Conn struct {
 	nc     *nats.Conn
 	id     Identity
 	log    zerolog.Logger
+	ready  chan struct{} // closed when the server first let us in
 	closed chan struct{}
+
+	background bool
 
 	mu       sync.Mutex
 	lost     chan struct{} // closed when the connection of the moment is lost
@@ -82,15 +90,21 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
 	}
-	c := &Conn{id: id, log: o.Log, closed: make(chan struct{}), lost: make(chan struct{}), stops: map[int]func(){}}
+	c := &Conn{
+		id: id, log: o.Log, background: o.Background, stops: map[int]func(){},
+		ready: make(chan struct{}), closed: make(chan struct{}), lost: make(chan struct{}),
+	}
 	for attempt := 1; ; attempt++ {
 		c.nc, err = nats.Connect(o.URL, c.options(o, creds)...)
 		switch {
 		case err == nil:
+			close(c.ready)
 			return c, nil
 		case errors.Is(err, nats.ErrAuthorization):
 			return nil, fmt.Errorf("connect to %s as %s %s: %w: they were revoked, or are of another farm: enroll again",
 				o.where(), id.Role, id.Name, ErrCredentials)
+		case o.Background:
+			return c, c.seek(o, creds, err)
 		case !o.Wait && attempt >= hastyAttempts:
 			return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
 		}
@@ -115,7 +129,7 @@ func (o Options) where() string {
 	if o.InProcess != nil {
 		return "the NATS server of this process"
 	}
-	return "NATS at " + o.URL
+	return "NATS at " + hide(o.URL)
 }
 
 // pause waits before the next attempt; cause is why there must be one.

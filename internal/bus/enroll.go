@@ -96,6 +96,9 @@ type Identity struct {
 	PublicKey string
 }
 
+// IsMaster says whether they are a master's own, who alone may answer slaves.
+func (id Identity) IsMaster() bool { return id.Role == roleMaster }
+
 // ReadIdentity reads the text of a credentials file; the error matches
 // ErrCredentials. Only a server can tell whether they are good.
 func ReadIdentity(creds []byte) (Identity, error) {

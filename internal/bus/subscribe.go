@@ -25,7 +25,7 @@ func (c *Conn) subscribe(subject, queue string, f nats.MsgHandler) (stop func(),
 		_ = c.sent()
 		<-done
 	})
-	if err := flush(c.nc); err != nil {
+	if err := c.told(); err != nil {
 		stop()
 		return nil, fmt.Errorf("subscribe %s: %w", subject, err)
 	}
