@@ -40,6 +40,7 @@ type Config struct {
 	Upstream string        // the index that builds use
 	Lease    time.Duration // 0: DefaultLease
 	Limits   farm.Limits   // of a build; zero: the defaults
+	Wire     func() bool   // can slaves reach us right now? nil: always
 	Log      zerolog.Logger
 }
 
@@ -69,13 +70,16 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 }
 
 // sweep expires leases. It waits one whole lease first, and again after every
-// outage: slaves could not renew while the master or the database was away.
+// outage: slaves could not renew while the master, the database or NATS was away.
 func (d *Dispatcher) sweep(ctx context.Context) error {
 	notBefore := time.Now().Add(d.cfg.Lease)
 	return service.Loop{
 		Every: d.cfg.Lease / 10,
 		Log:   d.cfg.Log,
 		Do: func(ctx context.Context) error {
+			if d.cfg.Wire != nil && !d.cfg.Wire() {
+				notBefore = time.Now().Add(d.cfg.Lease)
+			}
 			if time.Now().Before(notBefore) {
 				return d.cfg.Store.Ping(ctx) // to see an outage that begins and ends while we wait
 			}
