@@ -37,6 +37,11 @@ func Usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 // ErrSilent ends a command with exit code 1 when all is said already.
 var ErrSilent = errors.New("failed")
 
+// Common are the settings of every command of every program.
+type Common struct {
+	LogLevel string `key:"log-level" default:"info" help:"<LEVEL> of the log on stderr: debug, info, warn or error"`
+}
+
 // Root makes a program's root command.
 func Root(name, short, long string) *cobra.Command {
 	root := &cobra.Command{
@@ -45,13 +50,13 @@ func Root(name, short, long string) *cobra.Command {
 		Version: build(),
 		Args:    cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.FromEnv(cmd.Flags(), os.LookupEnv); err != nil {
+			if err := config.Settle(cmd.Flags(), os.LookupEnv); err != nil {
 				return usageError{err}
 			}
 			return nil
 		},
 	}
-	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
+	config.Bind(root.PersistentFlags(), &Common{})
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newCompletion(root.Name()), newMan(root.Name()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

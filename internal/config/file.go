@@ -27,7 +27,8 @@ type file struct {
 // all is the program's whole settings struct: one file serves all commands, so
 // it may hold keys that this one has no flag for.
 func WithFile(flags *pflag.FlagSet, name string, all any) {
-	flags.String(fileFlag, "", fmt.Sprintf("settings `FILE` (default: %s, if there is one)", DefaultFile(name)))
+	flags.String(fileFlag, "", fmt.Sprintf("settings `FILE` "+
+		"(default, if there is one: /etc/pinwheel/%[1]s.toml for root, else pinwheel/%[1]s.toml below XDG_CONFIG_HOME or ~/.config)", name))
 	f := flags.Lookup(fileFlag)
 	annotate(f, program, name)
 	annotate(f, allKeys, keys(all)...)
