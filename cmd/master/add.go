@@ -52,8 +52,7 @@ Without versions every release is queued, on every target.`,
 			})
 		},
 	}
-	set.stateFlag(cmd)
-	cmd.Flags().StringVar(&set.Upstream, "upstream", "", "the index to ask, `URL` of its simple/ (default: the one that pip here uses)")
+	set.bind(cmd, "state-dir", "database-url", "upstream")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -12,11 +12,12 @@ func newRoot() *cobra.Command {
 verifies what they bring, and publishes an index that pip reads.
 
 Settings come from flags, then from PINWHEEL_* variables (PINWHEEL_STATE_DIR for
---state-dir). Data goes to stdout, progress and logs to stderr. Exit status: 0
+--state-dir), then from one file (--config). Data goes to stdout, progress and logs to stderr. Exit status: 0
 done, 1 failed, 2 wrong usage.`)
 	root.AddCommand(
 		newDemo(), newServe(), newMigrate(), newTarget(), newEnroll(),
 		newAdd(), newRequeue(), newStatus(), newCheck(),
+		newConfig(), newNATSConfig(),
 	)
 	return root
 }

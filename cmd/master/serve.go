@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"pinwheel/internal/bus/natsserver"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/collect"
+	"pinwheel/internal/config"
 	"pinwheel/internal/depot"
 	"pinwheel/internal/dispatch"
 	"pinwheel/internal/ingest"
@@ -50,15 +52,28 @@ prints one line of JSON with its URLs.`,
 				return stopped(drain, err)
 			}
 			defer m.Close()
-			ready := map[string]any{"schema": 1, "ready": true, "url": m.URL, "nats": m.NATSURL}
-			if err := json.NewEncoder(cmd.OutOrStdout()).Encode(ready); err != nil {
-				return err
-			}
-			return stopped(drain, m.Run(drain))
+			// The site is served while an external NATS is awaited: pip needs none.
+			return stopped(drain, service.RunAll(drain,
+				service.Part{Name: "master", Run: m.Run},
+				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout()) }},
+			))
 		},
 	}
 	set.serveFlags(cmd)
 	return cmd
+}
+
+// announce prints the line that says where the farm is, once it can be used.
+func (m *Master) announce(ctx context.Context, out io.Writer) error {
+	if err := m.Ready(ctx); err != nil {
+		return err
+	}
+	ready := map[string]any{"schema": 1, "ready": true, "url": m.URL, "nats": m.NATSURL}
+	if err := json.NewEncoder(out).Encode(ready); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // stopped makes no error of an end that a signal asked for.
@@ -81,6 +96,7 @@ type Master struct {
 	Settings settings
 	Ingest   *ingest.Ingest
 	home     *home
+	conn     *bus.Conn
 
 	log        zerolog.Logger
 	dispatcher *dispatch.Dispatcher
@@ -136,7 +152,8 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Store: m.Store, Upstream: pypi.New(pypi.Config{Simple: m.Upstream}), Log: m.log,
 	})
 	m.dispatcher = dispatch.New(dispatch.Config{
-		Store: m.Store, HTTP: m.URL, Upstream: m.Upstream, Lease: m.Settings.Lease, Limits: m.Settings.Limits, Log: m.log,
+		Store: m.Store, HTTP: m.URL, Upstream: m.Upstream, Lease: m.Settings.Lease, Limits: m.Settings.Limits,
+		Wire: conn.Connected, Log: m.log,
 	})
 	m.collector = collect.New(collect.Config{
 		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Log: m.log,
@@ -197,28 +214,35 @@ func reachable(a *net.TCPAddr) string {
 	return net.JoinHostPort(host, fmt.Sprint(a.Port))
 }
 
+// startBus gives the master its end of the wire: to its own server, or to one
+// that others run.
 func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
 	authority, err := m.home.Authority()
 	if err != nil {
 		return nil, err
 	}
-	srv, err := natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
-	if err != nil {
-		return nil, fmt.Errorf("%w; choose another with --nats-listen", err)
-	}
-	m.closers = append(m.closers, srv.Close)
-	m.NATSURL = srv.URL()
-	creds, err := authority.MasterCreds()
+	opts, err := masterEnd(m.Settings, authority, m.log)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := bus.Connect(ctx, bus.Options{InProcess: srv, Creds: creds, Label: "master", Log: m.log})
-	if err != nil {
-		return nil, err
+	m.NATSURL = config.Hide(m.Settings.NATSURL)
+	if m.Settings.NATSURL == "" {
+		srv, err := natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
+		if err != nil {
+			return nil, fmt.Errorf("%w; choose another with --nats-listen", err)
+		}
+		m.closers = append(m.closers, srv.Close)
+		m.NATSURL, opts.InProcess = srv.URL(), srv
 	}
-	m.closers = append(m.closers, conn.Close)
-	return conn, nil
+	if m.conn, err = bus.Connect(ctx, opts); err != nil {
+		return nil, unwelcome(err)
+	}
+	m.closers = append(m.closers, m.conn.Close)
+	return m.conn, nil
 }
+
+// Ready returns when the master can be reached by slaves and by pip.
+func (m *Master) Ready(ctx context.Context) error { return m.conn.Await(ctx) }
 
 // Run serves until ctx ends or something breaks that only a restart can mend.
 func (m *Master) Run(ctx context.Context) error {

@@ -27,10 +27,11 @@ import (
 
 // buildFlags are the settings of `slave build`.
 type buildFlags struct {
-	indexURL, python, sandbox, logFile string
-	timeout                            time.Duration
-	logLimit                           config.Size
-	asJSON                             bool
+	settings
+	indexURL, logFile string
+	timeout           time.Duration
+	logLimit          config.Size
+	asJSON            bool
 }
 
 func newBuild() *cobra.Command {
@@ -61,10 +62,9 @@ is left in the current folder; after a failure there is none. Exit status 0: bui
 			return err
 		},
 	}
+	f.bind(cmd, "python", "sandbox")
 	fl := cmd.Flags()
 	fl.StringVar(&f.indexURL, "index-url", "", "the index to build from (default: the one that pip here uses)")
-	fl.StringVar(&f.python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
-	fl.StringVar(&f.sandbox, "sandbox", "bwrap", "bwrap, or none to build without a fence")
 	fl.DurationVar(&f.timeout, "timeout", farm.DefaultTimeout, "wall clock limit, for example 90s")
 	fl.Var(&f.logLimit, "log-limit", "bytes of log that are kept, for example 10M")
 	fl.StringVar(&f.logFile, "log", "", "also write the log to `FILE`")
@@ -114,12 +114,12 @@ func (f buildFlags) build(ctx context.Context, cmd *cobra.Command, name, version
 // prepare settles the world of the build: interpreter, sandbox, index, folder.
 func (f buildFlags) prepare(ctx context.Context, name, version string, log zerolog.Logger) (builder.Build, error) {
 	var none builder.Build
-	mode, err := parseMode(f.sandbox)
+	mode, err := parseMode(f.Sandbox)
 	if err != nil {
 		return none, err
 	}
 	user := proc.BuildUser()
-	py, err := findPython(ctx, f.python, user, log)
+	py, err := findPython(ctx, f.Python, user, log)
 	if err != nil {
 		return none, err
 	}

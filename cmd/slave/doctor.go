@@ -25,7 +25,7 @@ type finding struct {
 }
 
 func newDoctor() *cobra.Command {
-	var python, stateDir string
+	set := settings{StateDir: "/"} // its own may not be made yet
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -36,15 +36,14 @@ func newDoctor() *cobra.Command {
 			// A probe under way cleans up after itself when it is told to stop.
 			ctx, _, stop := service.Signals(cmd.Context())
 			defer stop()
-			list := examine(ctx, python, stateDir)
+			list := examine(ctx, set.Python, set.StateDir)
 			if ctx.Err() != nil {
 				return errors.New("interrupted")
 			}
 			return report(cmd, list, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
-	cmd.Flags().StringVar(&stateDir, "state-dir", "/", "where there must be space")
+	set.bind(cmd, "state-dir", "python")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -18,8 +18,8 @@ func newRoot() *cobra.Command {
 		`slave builds wheels for a farm, or one wheel here and now.
 
 Settings come from flags, then from PINWHEEL_* variables (PINWHEEL_NATS_URL for
---nats-url). Data goes to stdout, progress and logs to stderr. Exit status: 0
+--nats-url), then from one file (--config). Data goes to stdout, progress and logs to stderr. Exit status: 0
 done, 1 failed, 2 wrong usage.`)
-	root.AddCommand(newRun(), newBuild(), newDoctor())
+	root.AddCommand(newRun(), newBuild(), newDoctor(), newConfig())
 	return root
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -18,13 +17,8 @@ import (
 	"pinwheel/internal/service"
 )
 
-// runFlags are the settings of `slave run`.
-type runFlags struct {
-	natsURL, creds, stateDir, python, sandbox string
-}
-
 func newRun() *cobra.Command {
-	var f runFlags
+	var set settings
 	cmd := &cobra.Command{
 		Use:   "run --nats-url URL --creds FILE",
 		Short: "Build for a farm until told to stop",
@@ -34,10 +28,10 @@ stays on disk until the master has it.`,
 		Example: "  slave run --nats-url nats://farm.example:4222 --creds pi-01.creds",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.natsURL == "" || f.creds == "" {
+			if set.NATSURL == "" || set.Creds == "" {
 				return cli.Usage("run: --nats-url and --creds are needed; `master enroll NAME` prints credentials")
 			}
-			mode, err := parseMode(f.sandbox)
+			mode, err := parseMode(set.Sandbox)
 			if err != nil {
 				return err
 			}
@@ -47,19 +41,14 @@ stays on disk until the master has it.`,
 			}
 			drain, abandon, stop := service.Signals(cmd.Context())
 			defer stop()
-			err = f.run(drain, abandon, mode, log)
+			err = set.run(drain, abandon, mode, log)
 			if drain.Err() != nil {
 				return nil // it was told to stop, however far it had come
 			}
 			return err
 		},
 	}
-	fl := cmd.Flags()
-	fl.StringVar(&f.natsURL, "nats-url", "", "the master's NATS server")
-	fl.StringVar(&f.creds, "creds", "", "credentials `FILE`, as `master enroll` prints it")
-	fl.StringVar(&f.stateDir, "state-dir", filepath.Join(proc.DefaultStateDir(), "slave"), "unreported work and builds under way")
-	fl.StringVar(&f.python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
-	fl.StringVar(&f.sandbox, "sandbox", "bwrap", "bwrap, or none to build without a fence")
+	set.bind(cmd)
 	return cmd
 }
 
@@ -71,9 +60,9 @@ func parseMode(s string) (builder.Mode, error) {
 	return m, nil
 }
 
-func (f runFlags) run(drain, abandon context.Context, mode builder.Mode, log zerolog.Logger) error {
+func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zerolog.Logger) error {
 	user := proc.BuildUser()
-	py, err := findPython(drain, f.python, user, log)
+	py, err := findPython(drain, s.Python, user, log)
 	if err != nil {
 		return err
 	}
@@ -81,13 +70,13 @@ func (f runFlags) run(drain, abandon context.Context, mode builder.Mode, log zer
 		return err
 	}
 	// Wait: a slave that starts before its master is no error.
-	conn, err := bus.Connect(drain, bus.Options{URL: f.natsURL, CredsFile: f.creds, Label: "slave", Log: log, Wait: true})
+	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", Log: log, Wait: true})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	a, err := agent.New(drain, agent.Config{
-		Conn: conn, StateDir: f.stateDir, Python: py, Mode: mode, User: user, Version: cli.Version(), Log: log,
+		Conn: conn, StateDir: s.StateDir, Python: py, Mode: mode, User: user, Version: cli.Version(), Log: log,
 	})
 	if err != nil {
 		return err
