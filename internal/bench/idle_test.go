@@ -61,7 +61,7 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	// The slave serves this machine's target, which the large queue does not
 	// have: it says hello, is refused in words, and idles.
-	run := exec.Command(slave, "run", "--nats-url", ready.NATS, "--creds", creds, "--state-dir", filepath.Join(dir, "slave"))
+	run := exec.Command(slave, "run", "--nats-url", ready.NATS, "--creds", creds, "--state-dir", filepath.Join(dir, "slave-state"))
 	start(b, run)
 	for range b.N {
 		time.Sleep(settle)
