@@ -111,7 +111,7 @@ func TestProgramsGoByTheNameTheyWereCalledBy(t *testing.T) {
 func TestVersionSaysWhatWasBuilt(t *testing.T) {
 	t.Parallel()
 	out, code := run(t, program(), "--version")
-	want := "master unreleased, commit unknown, " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + "\n"
+	want := "master version unreleased, commit unknown, " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + "\n"
 	if code != ExitDone || out != want {
 		t.Errorf("--version prints %q (exit status %d), want %q", out, code, want)
 	}
