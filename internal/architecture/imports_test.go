@@ -15,8 +15,9 @@ func ranks() map[string]int {
 
 // place is one row of the import table.
 type place struct {
-	layer  string
-	beside []string // packages of its own layer that it may import
+	layer   string
+	beside  []string // packages of its own layer that it may import
+	inTests []string // those that only its tests may
 }
 
 // importTable reads the table under "Packages".
@@ -31,7 +32,8 @@ func importTable(t *testing.T) map[string]place {
 		if _, known := ranks()[row[0]]; !known || len(names) != 1 {
 			t.Fatalf("%s: the row %q names no known layer, or not one package", architectureDoc, row)
 		}
-		table[names[0]] = place{layer: row[0], beside: quoted(row[3])}
+		always, tests, _ := strings.Cut(row[3], "in tests:")
+		table[names[0]] = place{layer: row[0], beside: quoted(always), inTests: quoted(tests)}
 	}
 	return table
 }
@@ -54,12 +56,12 @@ func allowed(table map[string]place, from, to string) string {
 	return ""
 }
 
-// allowedInTests is more patient: tests may use test support, and what stands
-// beside their package, but for another stage.
+// allowedInTests is more patient: tests may use test support, what stands beside
+// their package, and another stage where the table says so.
 func allowedInTests(table map[string]place, from, to string) string {
 	a, b := table[from], table[to]
 	switch {
-	case from == to || b.layer == "test support":
+	case from == to || b.layer == "test support" || slices.Contains(a.inTests, to):
 		return ""
 	case a.layer == b.layer && a.layer != "stages" && a.layer != "programs":
 		return ""
@@ -98,14 +100,14 @@ func TestTableIsTrue(t *testing.T) {
 	t.Parallel()
 	uses := map[string][]string{}
 	for _, p := range packages(t) {
-		uses[short(p.ImportPath)] = append(p.Imports, p.ImportPath)
+		uses[short(p.ImportPath)] = slices.Concat(p.Imports, p.testImports(), []string{p.ImportPath})
 	}
 	for name, at := range importTable(t) {
 		if uses[name] == nil {
 			t.Errorf("%s, \"Packages\" names %s, which does not exist", architectureDoc, name)
 			continue
 		}
-		for _, b := range at.beside {
+		for _, b := range slices.Concat(at.beside, at.inTests) {
 			if !slices.ContainsFunc(uses[name], func(i string) bool { return ours(i) && short(i) == b }) {
 				t.Errorf("%s, \"Packages\" lets %s import %s, which it does not", architectureDoc, name, b)
 			}
