@@ -11,7 +11,7 @@ const hidden = "xxxxx"
 var (
 	// userinfo is greedy: a password may hold an @, and hiding more than needed
 	// harms nobody.
-	userinfo = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*)://(.*)@`)
+	userinfo = regexp.MustCompile(`(?is)([a-z][a-z0-9+.-]*)://(.*)@`)
 	// parameter is a password of a URL's query or of a list of key=value.
 	parameter = regexp.MustCompile(`(?i)((?:pass|pwd|secret|token)[a-z_]*\s*=\s*)('(?:\\.|[^'\\])*'?|[^\s&]*)`)
 )
