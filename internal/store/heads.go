@@ -14,7 +14,7 @@ type queuePlace struct {
 }
 
 // queueStart is before every job.
-var queueStart = queuePlace{math.MinInt16, math.MinInt64, math.MinInt64}
+func queueStart() queuePlace { return queuePlace{math.MinInt16, math.MinInt64, math.MinInt64} }
 
 // headLife is how long a head is believed: what was queued before it without a
 // notification that we heard is found after this time at the latest.
@@ -46,7 +46,7 @@ func (h *heads) get(target int64) head {
 	if last, ok := h.last[target]; ok && time.Now().Before(last.until) {
 		return last
 	}
-	return head{place: queueStart, until: time.Now().Add(headLife), age: h.age}
+	return head{place: queueStart(), until: time.Now().Add(headLife), age: h.age}
 }
 
 // moved notes a claim that started at from. A head keeps its end while it moves,

@@ -48,7 +48,7 @@ func (s *Store) claimOn(ctx context.Context, c ClaimRequest, target int64) (farm
 	from := s.heads.get(target)
 	l, at, ok, err := s.claimOne(ctx, c, target, from.place)
 	if err == nil && !ok && from.known {
-		l, at, ok, err = s.claimOne(ctx, c, target, queueStart)
+		l, at, ok, err = s.claimOne(ctx, c, target, queueStart())
 	}
 	if ok {
 		s.heads.moved(target, from, at)
