@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -77,12 +78,15 @@ func (a *Agent) deliver(ctx context.Context, token string) error {
 		if err := a.send(ctx, r, reply.Need); err != nil {
 			return fmt.Errorf("job %d: %w", r.Job, err)
 		}
+		crash.At(crash.AgentUploaded)
 	}
 	return fmt.Errorf("job %d: the master still asks for files that it was sent %d times", r.Job, maxRounds)
 }
 
-// accepted forgets a result; the master will not ask for it again.
+// accepted forgets a result; the master will not ask for it again. The spool goes
+// after the answer and never before: reporting once too often is harmless.
 func (a *Agent) accepted(r bus.Report, reason string) error {
+	crash.At(crash.AgentAccepted)
 	if err := a.spool.remove(r.Token); err != nil {
 		return fmt.Errorf("job %d is accepted: %w", r.Job, err)
 	}

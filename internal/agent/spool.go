@@ -15,6 +15,7 @@ import (
 
 	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/bus"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -63,6 +64,7 @@ func (s *spool) put(d done) (bus.Report, error) {
 		}
 		r.Log = f
 	}
+	crash.At(crash.AgentSpooling)
 	if err := s.commit(r); err != nil {
 		return r, s.undo(r.Token, err)
 	}
@@ -192,5 +194,6 @@ func (s *spool) remove(token string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove spooled result: %w", err)
 	}
+	crash.At(crash.AgentForgetting)
 	return os.RemoveAll(s.folder(token))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -130,6 +131,9 @@ func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 	a.board.change(func(f *facts) { f.building, f.asking = &building{lease: lease, end: end}, false })
 	a.jobLog(lease).Info().Msg("build begins")
 	a.observe(Leased, lease.Token)
+	// Nothing is kept of a lease before its result: what cannot be built to the
+	// end is not held after the next start, and so given out again.
+	crash.At(crash.AgentLeased)
 
 	d, fault := a.run(ctx, lease)
 	defer a.discard(d.dir)
@@ -176,10 +180,12 @@ func (a *Agent) abandon(lease farm.Lease, why error) {
 // keep makes a result durable; from then on only the report loop has it. The
 // token goes from one place to the other in one step, so no beat misses it.
 func (a *Agent) keep(d done) error {
+	crash.At(crash.AgentBuilt)
 	report, err := a.spool.put(d)
 	if err != nil {
 		return err
 	}
+	crash.At(crash.AgentSpooled)
 	a.board.change(func(f *facts) {
 		f.building = nil
 		f.finished = append(f.finished, report.Token)

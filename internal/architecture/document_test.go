@@ -12,7 +12,10 @@ import (
 const root = "../.."
 
 // architectureDoc holds the tables that the code is checked against.
-const architectureDoc = "docs/architecture.md"
+const (
+	architectureDoc = "docs/architecture.md"
+	statesDoc       = "docs/states.md"
+)
 
 // read returns a file of the module.
 func read(t *testing.T, path string) string {

@@ -18,7 +18,7 @@ import (
 func TestStatesOfTheDocument(t *testing.T) {
 	t.Parallel()
 	got := map[string][]string{}
-	for _, row := range tableUnder(t, architectureDoc, "States") {
+	for _, row := range tableUnder(t, statesDoc, "Of a job") {
 		moves := quoted(row[2])
 		slices.Sort(moves)
 		got[quoted(row[0])[0]] = moves
@@ -35,7 +35,7 @@ func TestStatesOfTheDocument(t *testing.T) {
 		want[string(from)] = moves
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s, \"States\" differs from package farm (-farm +document):\n%s", architectureDoc, diff)
+		t.Errorf("%s, \"Of a job\" differs from package farm (-farm +document):\n%s", statesDoc, diff)
 	}
 }
 

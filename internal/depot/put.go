@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"pinwheel/internal/atomicfile"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -33,6 +34,7 @@ func (d *Local) Put(ctx context.Context, r io.Reader, want farm.File) error {
 	if err != nil {
 		return fmt.Errorf("store %s: %w", want.Name, explain(err))
 	}
+	crash.At(crash.DepotStaged)
 	if err := d.keep(staged, path); err != nil {
 		os.Remove(staged)
 		return fmt.Errorf("store %s: %w", want.Name, explain(err))

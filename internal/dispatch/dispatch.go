@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/service"
 	"pinwheel/internal/store"
@@ -128,6 +129,8 @@ func (d *Dispatcher) welcome(ctx context.Context, slave store.SlaveRow, h bus.He
 		return bus.Welcome{}, err
 	}
 	drop, err := d.useless(ctx, slave.ID, gone)
+	// All of it may be done again: a slave without an answer says the same hello.
+	crash.At(crash.DispatchGreeted)
 	return bus.Welcome{
 		HTTP: d.cfg.HTTP, Index: d.cfg.HTTP + "/simple/", Upstream: d.cfg.Upstream,
 		Beat: d.cfg.Lease / 3, Lease: d.cfg.Lease, Drop: drop,
@@ -199,6 +202,10 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 		return bus.NextReply{Error: err.Error()}
 	}
 	if lease != nil {
+		// Row before answer: a lease that the slave does not hear of is found by
+		// the request's id when it asks again, but an answer without a row would
+		// be work for nobody.
+		crash.At(crash.DispatchLeased)
 		d.cfg.Log.Info().Str("slave", name).Int64("job", lease.Job).Str("package", lease.Package).
 			Str("version", lease.Version).Str("target", lease.Target.String()).Msg("leased")
 	}

@@ -2,7 +2,7 @@ package farm
 
 import "fmt"
 
-// State is where a job stands (docs/architecture.md, "States").
+// State is where a job stands (docs/states.md).
 type State string
 
 // The states of a job. A removed job has no row, hence no state.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pypi"
@@ -74,10 +75,14 @@ func (in *Ingest) Add(ctx context.Context, ask Ask) ([]store.WishedJob, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One commit for the package, its releases and their jobs, so that a crash on
+	// either side of it leaves all or nothing. Nobody is told but by that commit.
+	crash.At(crash.IngestFetched)
 	jobs, err := in.cfg.Store.AddJobs(ctx, facts(p), wishes(wanted, ask.Priority), ask.Actor)
 	if err != nil {
 		return nil, err
 	}
+	crash.At(crash.IngestCommitted)
 	in.cfg.Log.Info().Str("package", p.Name).Int("jobs", len(jobs)).Int("files_left_out", p.LeftOut).Msg("added")
 	return jobs, nil
 }

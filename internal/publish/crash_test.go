@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"pinwheel/internal/crash"
 	"pinwheel/internal/depot"
 	"pinwheel/internal/store"
 )
@@ -27,9 +28,9 @@ const (
 	crashDir      = "PUBLISH_CRASH_DIR"
 )
 
-// crash writes what is stale and kills itself at the point with that number. If
+// writeAndDie writes what is stale and kills itself at the point with that number. If
 // it comes to the end before, its exit status is 0.
-func crash() {
+func writeAndDie() {
 	if err := writeUntilKilled(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -55,7 +56,7 @@ func writeUntilKilled(ctx context.Context) error {
 		return err
 	}
 	var n atomic.Int64
-	p.passed = func(point, scope string) {
+	p.passed = func(point crash.Point, scope string) {
 		if n.Add(1) == at {
 			fmt.Printf("%s of %q\n", point, scope)
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -103,7 +104,7 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
-// killAt runs this test binary once more, as crash.
+// killAt runs this test binary once more, as writeAndDie.
 func (w *world) killAt(n int) (point string, finished bool) {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), os.Args[0])

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"pinwheel/internal/atomicfile"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/store"
@@ -51,16 +52,16 @@ func (p *Publisher) writeProject(ctx context.Context, s store.StalePage) error {
 	}
 	// Then the pages. A crash between the two leaves one of them old: it names
 	// fewer files, and all of those are still there.
-	p.at("files", s.Scope)
+	p.at(crash.PublishFiles, s.Scope)
 	if err := p.writePage(dir, page.Package, entries); err != nil {
 		return err
 	}
-	p.at("pages", s.Scope)
+	p.at(crash.PublishPages, s.Scope)
 	// Then what no page names any more.
 	if err := clean(dir, page); err != nil {
 		return err
 	}
-	p.at("cleaned", s.Scope)
+	p.at(crash.PublishCleaned, s.Scope)
 	p.nPages.Add(1)
 	// A lost file keeps its own name off the page, not the names of the others;
 	// the page stays stale, so that it is tried again.
@@ -84,7 +85,7 @@ func (p *Publisher) projectDir(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make the folder of project %s: %w", name, err)
 	}
-	p.at("folder", name)
+	p.at(crash.PublishFolder, name)
 	return dir, atomicfile.SyncDir(p.simple())
 }
 
@@ -130,7 +131,7 @@ func (p *Publisher) place(dir, project string, w store.WheelRow) (entry, error) 
 	if err := p.placeFile(filepath.Join(dir, w.Filename), w); err != nil {
 		return entry{}, err
 	}
-	p.at("wheel", project)
+	p.at(crash.PublishWheel, project)
 	_, err = atomicfile.WriteIfChanged(filepath.Join(dir, w.Filename+metadataSuffix), w.Metadata, 0o644)
 	return entry{w, version}, err
 }
@@ -164,7 +165,7 @@ func (p *Publisher) writePage(dir, project string, entries []entry) error {
 	if _, err := atomicfile.WriteIfChanged(filepath.Join(dir, "index.html"), projectHTML(project, entries), 0o644); err != nil {
 		return err
 	}
-	p.at("html", project)
+	p.at(crash.PublishHTML, project)
 	body, err := projectJSON(project, entries)
 	if err != nil {
 		return fmt.Errorf("write the page of %s: %w", project, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pinwheel/internal/atomicfile"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/service"
 	"pinwheel/internal/store"
 )
@@ -65,7 +66,7 @@ type Publisher struct {
 
 	nPages, nFiles, nRoots, nFailures atomic.Int64
 
-	passed func(point, scope string) // for tests: called at each crash point; may be nil
+	passed func(point crash.Point, scope string) // for tests: called at each crash point; may be nil
 }
 
 // New makes a Publisher. It makes the folder and tries it: a site that cannot be
@@ -133,7 +134,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 }
 
 // at names a point between two steps where a crash must be harmless.
-func (p *Publisher) at(point, scope string) {
+func (p *Publisher) at(point crash.Point, scope string) {
+	crash.At(point)
 	if p.passed != nil {
 		p.passed(point, scope)
 	}

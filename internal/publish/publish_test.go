@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pinwheel/internal/crash"
 	"pinwheel/internal/store"
 )
 
@@ -50,8 +51,8 @@ func TestRun(t *testing.T) {
 	w := newWorld(t)
 	p := w.publisher(func(c *Config) { c.RootEvery, c.Rescan = time.Hour, time.Hour })
 	done := make(chan string, 100)
-	p.passed = func(point, scope string) {
-		if point == "done" {
+	p.passed = func(point crash.Point, scope string) {
+		if point == crash.PublishDone || point == crash.PublishRootDone {
 			done <- scope
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pinwheel/internal/atomicfile"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/store"
 )
 
@@ -75,7 +76,7 @@ func (p *Publisher) writeRoot(ctx context.Context) error {
 	if err := p.writeRootFiles(names); err != nil {
 		return err
 	}
-	p.at("pages", store.RootScope)
+	p.at(crash.PublishRootPages, store.RootScope)
 	if root == nil || !whole {
 		return nil
 	}
@@ -117,7 +118,7 @@ func (p *Publisher) writeRootFiles(names []string) error {
 	if err != nil {
 		return err
 	}
-	p.at("html", store.RootScope)
+	p.at(crash.PublishRootHTML, store.RootScope)
 	json, err := atomicfile.WriteIfChanged(filepath.Join(p.simple(), "index.json"), rootJSON(names), 0o644)
 	if err != nil {
 		return err
@@ -161,7 +162,7 @@ func (p *Publisher) removeProject(name string) error {
 			return err
 		}
 	}
-	p.at("page removed", name)
+	p.at(crash.PublishWithdrawn, name)
 	return os.RemoveAll(dir)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pinwheel/internal/crash"
 	"pinwheel/internal/store"
 )
 
@@ -117,7 +118,11 @@ func (p *Publisher) done(ctx context.Context, s store.StalePage) error {
 		return err
 	}
 	p.patience.succeeded(s.Scope)
-	p.at("done", s.Scope)
+	if s.Scope == store.RootScope {
+		p.at(crash.PublishRootDone, s.Scope)
+	} else {
+		p.at(crash.PublishDone, s.Scope)
+	}
 	return nil
 }
 

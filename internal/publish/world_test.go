@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(crashEnv) != "" {
-		crash() // this process is to be killed: see TestKilledAnywhere
+		writeAndDie() // this process is to be killed: see TestKilledAnywhere
 	}
 	pgtest.Main(m)
 }
