@@ -39,9 +39,9 @@ func parseTOML(path string, data []byte) ([]entry, error) {
 	}
 	var list []entry
 	seen := map[string]int{}
-	for i, text := range strings.Split(string(data), "\n") {
+	for i, text := range strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n") {
 		line := i + 1
-		e, ok, err := parseLine(strings.TrimSuffix(text, "\r"))
+		e, ok, err := parseLine(text)
 		if err == nil && ok && seen[e.key] != 0 {
 			err = fmt.Errorf("key %q stands in line %d already", e.key, seen[e.key])
 		}
