@@ -22,6 +22,7 @@ const authorityFile = "authority.json"
 // monitors and operators; a server is told its operator and account, and so
 // knows whom to let in without a list of users.
 type Authority struct {
+	path                      string // of its file
 	operator, account, system identity
 }
 
@@ -77,6 +78,7 @@ func loadAuthority(path string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the farm's authority %s: %w", path, err)
 	}
+	a.path = path
 	return a, nil
 }
 

@@ -31,6 +31,12 @@ func Start(t testing.TB) *Farm {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return StartWith(t, authority)
+}
+
+// StartWith is Start for an authority that the test has opened itself.
+func StartWith(t testing.TB, authority *bus.Authority) *Farm {
+	t.Helper()
 	server, err := natsserver.Start(natsserver.Config{Listen: "127.0.0.1:0", Authority: authority, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)

@@ -37,14 +37,16 @@ type Config struct {
 // Server is a NATS server within this process. Nobody gets in without
 // credentials of its authority.
 type Server struct {
-	s      *server.Server
-	listen string
+	s        *server.Server
+	accounts *server.MemAccResolver
+	listen   string
 }
 
 // Start returns when the server takes connections. An address that cannot
 // be had is an error that names it.
 func Start(cfg Config) (*Server, error) {
-	opts, err := serverOptions(cfg)
+	accounts := &server.MemAccResolver{}
+	opts, err := serverOptions(cfg, accounts)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +56,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	log := &serverLog{log: cfg.Log, fatal: make(chan error, 1)}
 	s.SetLoggerV2(log, false, false, false)
-	srv := &Server{s: s, listen: cfg.Listen}
+	srv := &Server{s: s, accounts: accounts, listen: cfg.Listen}
 	s.Start()
 	if err := srv.waitReady(log); err != nil {
 		srv.Close()
@@ -63,7 +65,7 @@ func Start(cfg Config) (*Server, error) {
 	return srv, nil
 }
 
-func serverOptions(cfg Config) (*server.Options, error) {
+func serverOptions(cfg Config, accounts *server.MemAccResolver) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName:   "pinwheel",
 		DontListen:   cfg.Listen == "",
@@ -79,26 +81,25 @@ func serverOptions(cfg Config) (*server.Options, error) {
 		}
 		opts.Host, opts.Port = host, port
 	}
-	return opts, trust(opts, cfg.Authority)
+	return opts, trust(opts, accounts, cfg.Authority)
 }
 
 // trust makes the server know the authority: its operator, and its accounts in
 // memory.
-func trust(opts *server.Options, a *bus.Authority) error {
+func trust(opts *server.Options, accounts *server.MemAccResolver, a *bus.Authority) error {
 	t := a.Trust()
 	operator, err := jwt.DecodeOperatorClaims(t.Operator)
 	if err != nil {
 		return fmt.Errorf("start NATS: operator: %w", err)
 	}
-	resolver := &server.MemAccResolver{}
 	for public, token := range t.Accounts {
-		if err := resolver.Store(public, token); err != nil {
+		if err := accounts.Store(public, token); err != nil {
 			return fmt.Errorf("start NATS: account %s: %w", public, err)
 		}
 	}
 	opts.TrustedOperators = []*jwt.OperatorClaims{operator}
 	opts.SystemAccount = t.SystemAccount
-	opts.AccountResolver = resolver
+	opts.AccountResolver = accounts
 	return nil
 }
 
