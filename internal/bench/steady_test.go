@@ -42,7 +42,6 @@ type steady struct {
 
 	mu      sync.Mutex
 	current []time.Duration // of this minute
-	late    int
 }
 
 // run hands out one tick per claim at the fixed rate. A claim's time counts from
