@@ -75,7 +75,7 @@ func checkSchema(ctx context.Context, out io.Writer, set settings, log zerolog.L
 	if _, err := fmt.Fprintf(out, "schema version %d, this program wants %d\n", have, want); err != nil {
 		return err
 	}
-	if have != want {
+	if have < want { // the previous binary works on a newer schema
 		return fmt.Errorf("%w: run `master migrate`", farm.ErrSchema)
 	}
 	return nil

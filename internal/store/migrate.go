@@ -17,7 +17,8 @@ import (
 
 // Migrate brings the schema at dsn to this binary's version, under an advisory
 // lock, so that two masters may start at once. It reports the versions before
-// and after.
+// and after. A newer schema is left alone: migrations only go forward, and this
+// binary works on it (style 17).
 func Migrate(ctx context.Context, dsn string) (from, to int64, err error) {
 	db, provider, err := migrations(dsn)
 	if err != nil {
@@ -25,10 +26,13 @@ func Migrate(ctx context.Context, dsn string) (from, to int64, err error) {
 	}
 	defer db.Close()
 	if err := db.PingContext(ctx); err != nil {
-		return 0, 0, fmt.Errorf("connect to the database: %w", redact(err))
+		return 0, 0, explain(err)
 	}
 	if from, err = schemaVersion(ctx, db); err != nil {
 		return 0, 0, err
+	}
+	if from > newest(provider) {
+		return from, from, nil
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return from, from, fmt.Errorf("migrate the database from version %d: %w", from, err)
@@ -45,7 +49,7 @@ func CheckSchema(ctx context.Context, dsn string) (have, want int64, err error) 
 	}
 	defer db.Close()
 	if err := db.PingContext(ctx); err != nil {
-		return 0, 0, fmt.Errorf("connect to the database: %w", redact(err))
+		return 0, 0, explain(err)
 	}
 	have, err = schemaVersion(ctx, db)
 	return have, newest(provider), err
@@ -54,7 +58,7 @@ func CheckSchema(ctx context.Context, dsn string) (have, want int64, err error) 
 func migrations(dsn string) (*sql.DB, *goose.Provider, error) {
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
-		return nil, nil, fmt.Errorf("database URL: %w", redact(err))
+		return nil, nil, explain(err)
 	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {

@@ -23,12 +23,12 @@ type Store struct {
 	heads heads
 }
 
-// Open connects to dsn and checks that the schema is this binary's. An older or
-// newer schema is farm.ErrSchema, and the error names the remedy.
+// Open connects to dsn and checks that the schema is this binary's or a newer
+// one. An older schema is farm.ErrSchema, and the error names the remedy.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", redact(err))
+		return nil, explain(err)
 	}
 	// Several stages and hundreds of slaves share the pool; a claim takes a
 	// millisecond, so a few connections serve them all.
@@ -37,7 +37,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	cfg.ConnConfig.RuntimeParams["application_name"] = "pinwheel"
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the database: %w", redact(err))
+		return nil, explain(err)
 	}
 	s := &Store{pool: pool}
 	if err := s.checkSchema(ctx); err != nil {
@@ -56,16 +56,6 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping the database: %w", err)
 	}
 	return nil
-}
-
-// redact keeps a password that stands in a connection URL out of logs: pgx's
-// error for a URL that it cannot parse repeats the URL.
-func redact(err error) error {
-	var perr *pgconn.ParseConfigError
-	if errors.As(err, &perr) {
-		return errors.New("cannot be parsed; want postgres://USER@HOST/NAME")
-	}
-	return err
 }
 
 // inTx runs f in one transaction and commits it when f returns nil.
