@@ -36,7 +36,7 @@ type Hello struct {
 // Welcome is the master's answer to Hello: the settings of this farm.
 type Welcome struct {
 	Head
-	Error    string        `json:"error"`
+	Error    string        `json:"error"`    // why it is refused; else empty
 	HTTP     string        `json:"http"`     // base URL of uploads and site
 	Index    string        `json:"index"`    // the farm's own simple/ (PEP 503)
 	Upstream string        `json:"upstream"` // the index that builds use
@@ -49,21 +49,21 @@ type Welcome struct {
 type Next struct {
 	Head
 	Request string        `json:"request"` // random; a repeat gets the same lease
-	Targets []farm.Target `json:"targets"`
-	Held    []string      `json:"held"`
+	Targets []farm.Target `json:"targets"` // that it can build for now
+	Held    []string      `json:"held"`    // as in Hello
 }
 
 // NextReply brings a job; without a lease there is nothing yet, ask again.
 type NextReply struct {
 	Head
-	Error string      `json:"error"`
-	Lease *farm.Lease `json:"lease"`
+	Error string      `json:"error"` // why it is refused; else empty
+	Lease *farm.Lease `json:"lease"` // null: nothing yet
 }
 
 // Beat renews the leases held and says how the slave is.
 type Beat struct {
 	Head
-	Held        []string `json:"held"`
+	Held        []string `json:"held"`        // as in Hello; these are renewed
 	Doing       string   `json:"doing"`       // "building numpy 1.26.4", for people
 	Load        float64  `json:"load"`        // of the last minute
 	Temperature float64  `json:"temperature"` // °C; 0 when unknown
@@ -74,7 +74,7 @@ type Beat struct {
 // BeatReply says what to go on with.
 type BeatReply struct {
 	Head
-	Error  string   `json:"error"`
+	Error  string   `json:"error"`  // why it is refused; else empty
 	Abort  []string `json:"abort"`  // tokens whose build is to end now
 	Paused bool     `json:"paused"` // ask for no further job
 }
@@ -83,9 +83,9 @@ type BeatReply struct {
 // accepted; between the repeats the slave uploads what the master needs.
 type Report struct {
 	Head
-	Token   string       `json:"token"`
-	Job     int64        `json:"job"`
-	Outcome farm.Outcome `json:"outcome"`
+	Token   string       `json:"token"`   // of the lease
+	Job     int64        `json:"job"`     // of the lease
+	Outcome farm.Outcome `json:"outcome"` // "built" or "failed"
 	Failure farm.Failure `json:"failure"` // of a failed build
 	Excerpt string       `json:"excerpt"` // what of the log explains it, at most MaxExcerpt
 	Wheels  []farm.File  `json:"wheels"`  // of a good build
@@ -97,7 +97,7 @@ type Report struct {
 // ReportReply asks for files, or ends the report.
 type ReportReply struct {
 	Head
-	Error    string `json:"error"`
+	Error    string `json:"error"`    // why it is refused; else empty
 	Accepted bool   `json:"accepted"` // it is in the database: forget the job
 	Reason   string `json:"reason"`   // why it did not count: "stale lease", "rejected: …"
 	Need     []Need `json:"need"`     // upload these, then report again
@@ -122,7 +122,7 @@ const (
 // whether it arrived.
 type Control struct {
 	Head
-	Do    string `json:"do"`
+	Do    string `json:"do"`    // pause, resume; abort (one build); quit (when nothing is being built)
 	Token string `json:"token"` // of the lease, for abort
 }
 
