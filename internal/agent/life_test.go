@@ -39,7 +39,7 @@ func TestFromLeaseToAccepted(t *testing.T) {
 	if r.Outcome != farm.OutcomeBuilt || len(r.Wheels) != 1 || r.Wheels[0].Name != "demo-1.1-py3-none-any.whl" {
 		t.Fatalf("report = %+v", r)
 	}
-	if wheel, log := m.file(r.Wheels[0].SHA256), m.file(r.Log.SHA256); wheel != "wheel of 1.1" || log != "log of 1.1" {
+	if wheel, log := m.file(r.Wheels[0].SHA256), m.log(r.Log.SHA256); wheel != "wheel of 1.1" || log != "log of 1.1" {
 		t.Errorf("uploaded wheel %q and log %q", wheel, log)
 	}
 	s.Drain()

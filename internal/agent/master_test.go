@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pinwheel/internal/builder"
+	"pinwheel/internal/buildlog"
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bustest"
 	"pinwheel/internal/farm"
@@ -162,6 +164,16 @@ func (m *master) file(sum string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return string(m.stored[sum])
+}
+
+// log is the text of an uploaded log.
+func (m *master) log(sum string) string {
+	m.t.Helper()
+	b, err := io.ReadAll(buildlog.Text(m.t.Context(), strings.NewReader(m.file(sum))))
+	if err != nil {
+		m.t.Error(err)
+	}
+	return string(b)
 }
 
 // heard is one call of Config.Observe.

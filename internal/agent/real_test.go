@@ -79,7 +79,7 @@ func TestRealBuilds(t *testing.T) {
 	if bad.Outcome != farm.OutcomeFailed || bad.Failure.Cause != farm.MissingHeader || !strings.Contains(bad.Excerpt, "ffi.h") {
 		t.Errorf("report = %+v", bad)
 	}
-	if log := m.file(bad.Log.SHA256); !strings.Contains(log, "ffi.h") {
+	if log := m.log(bad.Log.SHA256); !strings.Contains(log, "ffi.h") {
 		t.Errorf("log = %q", log)
 	}
 	if slow := receive(t, m.reports); slow.Outcome != farm.OutcomeFailed || slow.Failure.Cause != farm.Timeout {

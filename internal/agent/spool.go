@@ -1,17 +1,13 @@
 package agent
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"syscall"
 
 	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/bus"
@@ -19,10 +15,7 @@ import (
 	"pinwheel/internal/farm"
 )
 
-const (
-	reportName = "report.json"
-	logName    = "log"
-)
+const reportName = "report.json"
 
 // tokenForm is what a lease's token must look like to name a folder.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
@@ -58,7 +51,7 @@ func (s *spool) put(d done) (bus.Report, error) {
 		r.Wheels = append(r.Wheels, f)
 	}
 	if d.log != "" {
-		f, err := s.take(r.Token, d.log, logName)
+		f, err := s.takeLog(r.Token, d.log)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return r, s.undo(r.Token, err)
 		}
@@ -81,51 +74,6 @@ func (s *spool) begin(token string) error {
 		return err
 	}
 	return atomicfile.SyncDir(s.dir)
-}
-
-// take moves a build's file into the spool: moved, not copied, since a Pi's card
-// is small and slow. The builder has taken it out of the build's hands already;
-// that it is a plain file of one name, and no link to a secret of ours, is looked
-// at once more, because whatever lies here is sent to the master.
-func (s *spool) take(token, from, name string) (farm.File, error) {
-	to := filepath.Join(s.folder(token), name)
-	if err := os.Rename(from, to); err != nil {
-		return farm.File{}, fmt.Errorf("spool: %w", err)
-	}
-	f, err := os.OpenFile(to, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return farm.File{}, fmt.Errorf("spool: %w", err)
-	}
-	defer f.Close()
-	if err := plain(f); err != nil {
-		return farm.File{}, fmt.Errorf("spool %s: %w", name, err)
-	}
-	sum, size, err := hash(f)
-	if err != nil {
-		return farm.File{}, fmt.Errorf("spool %s: %w", name, err)
-	}
-	if err := f.Sync(); err != nil {
-		return farm.File{}, fmt.Errorf("spool %s: %w", name, err)
-	}
-	return farm.File{Name: name, SHA256: sum, Size: size}, nil
-}
-
-func plain(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !info.Mode().IsRegular() || !ok || st.Nlink != 1 {
-		return fmt.Errorf("not a plain file of one name: %v", info.Mode())
-	}
-	return nil
-}
-
-func hash(r io.Reader) (sum string, size int64, err error) {
-	h := sha256.New()
-	size, err = io.Copy(h, r)
-	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
 // commit is the moment from which the result counts.

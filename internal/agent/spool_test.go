@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"pinwheel/internal/buildlog"
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
 )
@@ -99,7 +101,7 @@ func TestCrashBetweenTheSteps(t *testing.T) {
 			r.Wheels = []farm.File{f}
 			return err
 		}},
-		{"take log", func(s *spool, d done) (err error) { r.Log, err = s.take(r.Token, d.log, logName); return err }},
+		{"take log", func(s *spool, d done) (err error) { r.Log, err = s.takeLog(r.Token, d.log); return err }},
 		{"half a report", func(s *spool, _ done) error {
 			return os.WriteFile(filepath.Join(s.folder(r.Token), "."+reportName+"123"), []byte(`{"tok`), 0o600)
 		}},
@@ -144,6 +146,32 @@ func TestResultWithoutLog(t *testing.T) {
 	}
 }
 
+// TestLogIsSpooledCompressed: what the master gets is the stored form, under its
+// own hash and size.
+func TestLogIsSpooledCompressed(t *testing.T) {
+	t.Parallel()
+	s, d := &spool{dir: t.TempDir()}, built(t, 1)
+	text := strings.Repeat("cc -O2 -c x.c\n", 10_000) + "\xff\x00the end"
+	if err := os.WriteFile(d.log, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.put(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.verify(r.Token, r.Log); err != nil || r.Log.Name != buildlog.Name || r.Log.Size > int64(len(text)/50) {
+		t.Errorf("%+v: %v", r.Log, err)
+	}
+	f, err := os.Open(s.path(r.Token, r.Log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(buildlog.Text(t.Context(), f)); err != nil || string(got) != text {
+		t.Errorf("%d bytes of log, %v; want %d", len(got), err, len(text))
+	}
+}
+
 // TestForeignFilesDoNotLeadElsewhere gives the spool what a hostile build could
 // leave in place of its wheel.
 func TestForeignFilesDoNotLeadElsewhere(t *testing.T) {
@@ -166,6 +194,17 @@ func TestForeignFilesDoNotLeadElsewhere(t *testing.T) {
 		}
 		if r, err := s.put(d); err == nil {
 			t.Errorf("%s was taken: %+v", name, r)
+		}
+		onlyNames(t, s.dir)
+		if name == "dead link" {
+			continue // a log that leads nowhere is none
+		}
+		d = built(t, 1)
+		if err := errors.Join(os.Remove(d.log), make(d.log)); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.put(d); err == nil {
+			t.Errorf("%s was taken for a log: %+v", name, r)
 		}
 		onlyNames(t, s.dir)
 	}
