@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"pinwheel/internal/buildlog"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/farmtest"
 	"pinwheel/internal/ingest"
@@ -204,20 +206,22 @@ func (f *testFarm) checkLog(name string, limit int64) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	b := builds[0]
-	if b.LogSize > limit+200 || b.LogSize < limit/2 {
-		f.t.Errorf("the log of %s has %d bytes, its limit is %d", name, b.LogSize, limit)
-	}
-	file, err := f.Depot.Open(b.LogSHA256)
+	file, err := f.Depot.Open(builds[0].LogSHA256)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	defer file.Close()
-	tail := make([]byte, 2048)
-	if _, err := file.ReadAt(tail, file.Size()-int64(len(tail))); err != nil {
+	if packed := builds[0].LogSize; packed != file.Size() || packed > limit/2 {
+		f.t.Errorf("the log of %s is kept in %d bytes, its row says %d", name, file.Size(), packed)
+	}
+	text, err := io.ReadAll(buildlog.Text(f.t.Context(), file))
+	if err != nil {
 		f.t.Fatal(err)
 	}
-	if !strings.Contains(string(tail), "Successfully built") {
+	if size := int64(len(text)); size > limit+200 || size < limit/2 {
+		f.t.Errorf("the log of %s has %d bytes, its limit is %d", name, size, limit)
+	}
+	if tail := text[max(0, len(text)-2048):]; !strings.Contains(string(tail), "Successfully built") {
 		f.t.Errorf("the log's end is lost: %q", tail)
 	}
 }
