@@ -3,60 +3,91 @@ package collect
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"regexp"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
-	"pinwheel/internal/wheel"
 )
 
 const (
-	maxExcerpt = 2048
-	maxWord    = 300 // bytes of a detail or hint
+	maxLine   = 300           // bytes of a word from a slave: a detail, a compiler's name
+	maxLength = 7 * 24 * 3600 // seconds that a build may say it took
 )
 
-// believable takes from a slave only the causes that a slave can know. That a
-// wheel was rejected or a slave lost is for the master to say.
-func believable(r bus.Report) farm.Failure {
-	f := r.Failure
+var shaForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// believable cuts a report to what a slave can know and a row can hold. The bus
+// has refused most of the rest already; here it stands so that no report can fail
+// at its row for ever, and hold its lease for as long.
+func believable(r bus.Report) bus.Report {
+	f := &r.Failure
+	// That a wheel was rejected or a slave lost is for the master to say.
 	if !f.Cause.Valid() || f.Cause == farm.Rejected || f.Cause == farm.SlaveLost {
 		f.Cause = farm.Unknown
 	}
-	return f
+	f.Detail, f.Hint = line(f.Detail), line(f.Hint)
+	r.Excerpt = bus.CutText(farm.Clean(r.Excerpt), bus.MaxExcerpt)
+	if unsound(r.Log, MaxLog) != nil {
+		r.Log = farm.File{} // the end of a build is worth more than its log
+	}
+	r.Log.Name = line(r.Log.Name)
+	r.Record = believableRecord(r.Record)
+	return r
 }
 
-func trim(f farm.Failure) farm.Failure {
-	f.Detail, f.Hint = plain(f.Detail, maxWord), plain(f.Hint, maxWord)
-	return f
+func believableRecord(r farm.Record) farm.Record {
+	if !(r.Seconds >= 0 && r.Seconds <= maxLength) { // NaN too
+		r.Seconds = 0
+	}
+	r.PeakRSS = max(r.PeakRSS, 0)
+	r.Started, r.Ended = moment(r.Started), moment(r.Ended)
+	for _, s := range []*string{&r.Sandbox, &r.PythonVer, &r.PipVer, &r.Compiler, &r.OS} {
+		*s = line(*s)
+	}
+	return r
 }
 
-// plain makes text that Postgres and a terminal can take, of at most max bytes:
-// valid UTF-8 without control characters but newline and tab.
-func plain(s string, max int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || (r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0)) {
-			return r
-		}
-		return -1
-	}, s)
-	if len(s) <= max {
-		return s
+// moment drops times that JSON cannot write.
+func moment(t time.Time) time.Time {
+	t = t.UTC()
+	if y := t.Year(); y < 1 || y > 9999 {
+		return time.Time{}
 	}
-	for max > 0 && !utf8.RuneStart(s[max]) {
-		max--
-	}
-	return s[:max]
+	return t
 }
 
-func firstError(findings []wheel.Finding) string {
-	for _, f := range findings {
-		if f.Severity == wheel.Error {
-			return f.Message
-		}
+// line folds foreign text into one line that Postgres and a terminal can take.
+func line(s string) string {
+	s = strings.Join(strings.Fields(farm.Clean(s)), " ")
+	if len(s) > maxLine {
+		s = strings.ToValidUTF8(s[:maxLine], "") // a character cut in two goes as a whole
 	}
-	return "not accepted"
+	return s
+}
+
+// refusedUnseen says why a report's wheels are not even asked for, or "".
+func refusedUnseen(wheels []farm.File) string {
+	if len(wheels) != 1 {
+		return fmt.Sprintf("%d wheels in the report, want one", len(wheels))
+	}
+	if err := unsound(wheels[0], MaxWheel); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// unsound says what is wrong with the description of a file.
+func unsound(f farm.File, most int64) error {
+	if !shaForm.MatchString(f.SHA256) {
+		return fmt.Errorf("%.80q is not a SHA-256 in lower-case hex", f.SHA256)
+	}
+	if f.Size < 1 || f.Size > most {
+		return fmt.Errorf("a file of %d bytes; want 1 to %d", f.Size, most)
+	}
+	return nil
 }
 
 func sum(b []byte) string {

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -12,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -32,13 +34,16 @@ type permit struct {
 }
 
 func (c *Collector) sign(lease string, f farm.File) string {
-	body, err := json.Marshal(permit{Lease: lease, SHA256: f.SHA256, Size: f.Size, Expires: time.Now().Add(tokenLife).Unix()})
+	body, err := json.Marshal(permit{Lease: lease, SHA256: f.SHA256, Size: f.Size, Expires: c.cfg.Now().Add(tokenLife).Unix()})
 	if err != nil {
 		panic(err) // strings and numbers: cannot fail
 	}
-	enc := base64.RawURLEncoding
+	enc := tokenForm()
 	return enc.EncodeToString(body) + "." + enc.EncodeToString(c.mac(body))
 }
+
+// tokenForm is strict, so that a permit has one spelling only.
+func tokenForm() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 
 func (c *Collector) mac(body []byte) []byte {
 	h := hmac.New(sha256.New, c.cfg.Key)
@@ -48,7 +53,7 @@ func (c *Collector) mac(body []byte) []byte {
 
 // permitted reads a token. The signature is checked before anything is parsed.
 func (c *Collector) permitted(token string) (permit, error) {
-	enc := base64.RawURLEncoding
+	enc := tokenForm()
 	head, tail, _ := strings.Cut(token, ".")
 	body, err := enc.DecodeString(head)
 	if err != nil {
@@ -59,10 +64,10 @@ func (c *Collector) permitted(token string) (permit, error) {
 		return permit{}, errors.New("the token is not ours")
 	}
 	var p permit
-	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&p); err != nil {
+	if err := json.Unmarshal(body, &p); err != nil {
 		return permit{}, errors.New("the token cannot be read")
 	}
-	if time.Now().Unix() > p.Expires {
+	if c.cfg.Now().Unix() > p.Expires {
 		return permit{}, errors.New("the token has expired; report again for a new one")
 	}
 	return p, nil
@@ -80,7 +85,11 @@ func (c *Collector) Upload() http.Handler {
 		}
 		status, err := c.take(w, r)
 		if err != nil {
-			c.cfg.Log.Warn().Err(err).Str("path", r.URL.Path).Str("from", r.RemoteAddr).Msg("upload refused")
+			level := zerolog.WarnLevel
+			if status >= http.StatusInternalServerError {
+				level = zerolog.ErrorLevel
+			}
+			c.cfg.Log.WithLevel(level).Err(err).Str("path", r.URL.Path).Str("from", r.RemoteAddr).Msg("upload not taken")
 			http.Error(w, err.Error(), status)
 			return
 		}
@@ -97,15 +106,18 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return http.StatusForbidden, err
 	}
-	if "/"+p.SHA256 != r.URL.Path[strings.LastIndexByte(r.URL.Path, '/'):] {
+	if r.URL.Path != UploadPath+p.SHA256 {
 		return http.StatusForbidden, errors.New("the token is for another file")
 	}
 	if r.ContentLength != p.Size {
 		return http.StatusBadRequest, fmt.Errorf("Content-Length is %d, the report said %d", r.ContentLength, p.Size)
 	}
-	body := &deadlined{body: http.MaxBytesReader(w, r.Body, p.Size), ctl: http.NewResponseController(w)}
+	body := &deadlined{body: r.Body, ctl: http.NewResponseController(w), stall: c.stall}
 	if err := c.cfg.Depot.Put(r.Context(), body, farm.File{SHA256: p.SHA256, Size: p.Size}); err != nil {
-		return uploadStatus(err), err
+		return uploadStatus(r.Context(), err), err
 	}
+	// File before row: what no row names harms nobody, the reverse would be a page
+	// with a missing file.
+	crash.At(crash.CollectStored)
 	return http.StatusCreated, nil
 }

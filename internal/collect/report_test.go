@@ -1,0 +1,494 @@
+package collect
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+	"pinwheel/internal/store"
+)
+
+func TestBuilt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, content := makeWheel(t, "demo", "1.0", "")
+	log := []byte("gcc: it works\n")
+	report := built(w.lease(), file, log)
+	first := w.Report(t.Context(), "a", report)
+	if first.Accepted || len(first.Need) != 2 {
+		t.Fatalf("asked for %+v, want log and wheel", first.Need)
+	}
+	w.wantState(farm.Leased, "")
+	w.wantAccepted(w.bring("a", report, content, log), "")
+	w.wantState(farm.Built, "")
+	w.wantAccepted(w.Report(t.Context(), "a", report), "reported before")
+	w.wantWheel(file)
+	if diff := cmp.Diff([]string{"built demo " + file.Name}, w.events); diff != "" {
+		t.Errorf("events (-want +got)\n%s", diff)
+	}
+	builds, err := w.store.BuildsOf(t.Context(), report.Job)
+	w.must(err)
+	if b := builds[0]; len(builds) != 1 || b.Outcome != "built" || b.LogSHA256 != sum(log) || b.LogSize != int64(len(log)) || b.Seconds != 1.5 {
+		t.Errorf("builds: %+v", builds)
+	}
+}
+
+// wantWheel wants demo's page to have this file and no other.
+func (w *world) wantWheel(f farm.File) {
+	w.t.Helper()
+	page, err := w.store.Page(w.t.Context(), "demo")
+	w.must(err)
+	if len(page.Wheels) != 1 {
+		w.t.Fatalf("%d wheels are published, want one", len(page.Wheels))
+	}
+	got := page.Wheels[0]
+	if got.Filename != f.Name || got.SHA256 != f.SHA256 || got.Size != f.Size || got.RequiresPython != ">=3.7" ||
+		got.MetadataSHA256 != sum(got.Metadata) || cmp.Diff([]string{"py3-none-any"}, got.Tags) != "" {
+		w.t.Errorf("published is %+v", got)
+	}
+}
+
+// wantNoWheel wants nothing published, nor a name used up.
+func (w *world) wantNoWheel() {
+	w.t.Helper()
+	names, err := w.store.PublishedNames(w.t.Context())
+	w.must(err)
+	if len(names) != 0 {
+		w.t.Errorf("published: %+v", names)
+	}
+}
+
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	log := []byte("x.c:1:10: fatal error: ffi.h: No such file or directory\n")
+	why := farm.Failure{Cause: farm.MissingHeader, Detail: "ffi.h", Hint: "apt: libffi-dev"}
+	report := failed(w.lease(), why, log)
+	report.Excerpt = string(log)
+	w.wantAccepted(w.bring("a", report, log), "")
+	w.wantState(farm.Failed, farm.MissingHeader)
+	w.wantAccepted(w.Report(t.Context(), "a", report), "reported before")
+	if j := w.job("demo"); j.Detail != why.Detail || j.Hint != why.Hint {
+		t.Errorf("the job says %q, %q", j.Detail, j.Hint)
+	}
+	builds, err := w.store.BuildsOf(t.Context(), report.Job)
+	w.must(err)
+	if b := builds[0]; b.Outcome != "failed" || b.Excerpt != string(log) || b.LogSHA256 != sum(log) || b.Cause != string(why.Cause) {
+		t.Errorf("the build says %+v", b)
+	}
+	if diff := cmp.Diff([]string{"failed demo missing-header ffi.h"}, w.events); diff != "" {
+		t.Errorf("events (-want +got)\n%s", diff)
+	}
+	w.wantNoWheel()
+}
+
+// TestFaultsAreNoFailures: what is not the package's fault is tried again.
+func TestFaultsAreNoFailures(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []farm.Cause{farm.SlaveFault, farm.UpstreamFault} {
+		t.Run(string(cause), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.wantAccepted(w.bring("a", failed(w.lease(), farm.Failure{Cause: cause, Detail: "disk"}, nil)), "")
+			w.wantState(farm.Queued, "")
+			if diff := cmp.Diff([]string{"queued demo " + string(cause) + " disk"}, w.events); diff != "" {
+				t.Errorf("events (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWhatIsBelieved is one report each that a slave that is broken, or not ours
+// at heart, could send.
+func TestWhatIsBelieved(t *testing.T) {
+	t.Parallel()
+	file, content := makeWheel(t, "demo", "1.0", "")
+	other, otherContent := makeWheel(t, "other", "1.0", "")
+	newer, newerContent := makeWheel(t, "demo", "1.1", "")
+	junk := []byte("PK\x03\x04 this is no wheel")
+	named := func(f farm.File, name string) farm.File { f.Name = name; return f }
+	success := func(f ...farm.File) func(farm.Lease) bus.Report {
+		return func(l farm.Lease) bus.Report {
+			r := built(l, farm.File{}, nil)
+			r.Wheels = f
+			return r
+		}
+	}
+	failure := func(change func(*bus.Report)) func(farm.Lease) bus.Report {
+		return func(l farm.Lease) bus.Report {
+			r := failed(l, farm.Failure{Cause: farm.CompilerError}, nil)
+			change(&r)
+			return r
+		}
+	}
+	cases := []struct {
+		name   string
+		report func(farm.Lease) bus.Report
+		reason string
+		state  farm.State
+		cause  farm.Cause
+	}{
+		{"good", success(file), "", farm.Built, ""},
+		{"no wheel", success(), "0 wheels", farm.Failed, farm.Rejected},
+		{"two wheels", success(file, other), "2 wheels", farm.Failed, farm.Rejected},
+		{"another package's wheel", success(other), "rejected: ", farm.Failed, farm.Rejected},
+		{"another version's wheel", success(newer), "rejected: ", farm.Failed, farm.Rejected},
+		{"another package's wheel under our name", success(named(other, file.Name)), "rejected: ", farm.Failed, farm.Rejected},
+		{"our wheel under another name", success(named(file, other.Name)), "rejected: ", farm.Failed, farm.Rejected},
+		{"another platform's wheel", success(named(file, "demo-1.0-cp311-cp311-win32.whl")), "rejected: ", farm.Failed, farm.Rejected},
+		{"no wheel inside", success(named(fileOf("", junk), file.Name)), "rejected: ", farm.Failed, farm.Rejected},
+		{"a name with slashes", success(named(file, "../../demo-1.0-py3-none-any.whl")), "rejected: ", farm.Failed, farm.Rejected},
+		{"a name with a NUL", success(named(file, "demo-1.0-py3-none-any.whl\x00")), "rejected: ", farm.Failed, farm.Rejected},
+		{"an endless name", success(named(file, "demo-1.0-"+strings.Repeat("x", 100_000)+"-none-any.whl")), "rejected: ", farm.Failed, farm.Rejected},
+		{"no name", success(named(file, "")), "rejected: ", farm.Failed, farm.Rejected},
+		{"a negative size", success(farm.File{Name: file.Name, SHA256: file.SHA256, Size: -1}), "-1 bytes", farm.Failed, farm.Rejected},
+		{"no size", success(farm.File{Name: file.Name, SHA256: file.SHA256}), "0 bytes", farm.Failed, farm.Rejected},
+		{"a huge size", success(farm.File{Name: file.Name, SHA256: file.SHA256, Size: math.MaxInt64}), "bytes; want", farm.Failed, farm.Rejected},
+		{"no SHA-256", success(farm.File{Name: file.Name, SHA256: "../../etc/passwd", Size: 5}), "not a SHA-256", farm.Failed, farm.Rejected},
+		{"a SHA-256 in capitals", success(farm.File{Name: file.Name, SHA256: strings.ToUpper(file.SHA256), Size: file.Size}), "not a SHA-256", farm.Failed, farm.Rejected},
+
+		{"plain failure", failure(func(r *bus.Report) {}), "", farm.Failed, farm.CompilerError},
+		{"a cause that is the master's to give", failure(func(r *bus.Report) { r.Failure.Cause = farm.Rejected }), "", farm.Failed, farm.Unknown},
+		{"a loss that is the master's to notice", failure(func(r *bus.Report) { r.Failure.Cause = farm.SlaveLost }), "", farm.Failed, farm.Unknown},
+		{"a cause that nobody knows", failure(func(r *bus.Report) { r.Failure.Cause = "bored" }), "", farm.Failed, farm.Unknown},
+		{"no cause", failure(func(r *bus.Report) { r.Failure.Cause = "" }), "", farm.Failed, farm.Unknown},
+		{"a log that is too large", failure(func(r *bus.Report) { r.Log.Size = MaxLog + 1 }), "", farm.Failed, farm.CompilerError},
+		{"a log of a negative size", failure(func(r *bus.Report) { r.Log.Size = -1 }), "", farm.Failed, farm.CompilerError},
+		{"a log without a SHA-256", failure(func(r *bus.Report) { r.Log.SHA256 = "x" }), "", farm.Failed, farm.CompilerError},
+		{"an excerpt that Postgres cannot store", failure(func(r *bus.Report) { r.Excerpt = "a\x00b\xff\xfe" + strings.Repeat("\xff", 5000) }), "", farm.Failed, farm.CompilerError},
+		{"a detail that Postgres cannot store", failure(func(r *bus.Report) {
+			r.Failure.Detail, r.Failure.Hint = "\x00\xff\x1b[2J", strings.Repeat("ü\n", 5000)
+		}), "", farm.Failed, farm.CompilerError},
+		{"numbers that JSON cannot say", failure(func(r *bus.Report) {
+			r.Record = farm.Record{Seconds: math.NaN(), PeakRSS: math.MinInt64, Started: time.Unix(1<<40, 0), Ended: time.Unix(-1<<40, 0)}
+		}), "", farm.Failed, farm.CompilerError},
+		{"endless numbers", failure(func(r *bus.Report) { r.Record = farm.Record{Seconds: math.Inf(1), PeakRSS: math.MaxInt64} }), "", farm.Failed, farm.CompilerError},
+		{"a record that Postgres cannot store", failure(func(r *bus.Report) {
+			r.Record = farm.Record{Sandbox: "\x00", OS: "\xff", Compiler: strings.Repeat("g", 1<<20), PipVer: "\u202e", PythonVer: "\n"}
+		}), "", farm.Failed, farm.CompilerError},
+		{"a failure that brings a wheel", failure(func(r *bus.Report) { r.Wheels = []farm.File{file} }), "", farm.Failed, farm.CompilerError},
+		{"an outcome that nobody knows", failure(func(r *bus.Report) { r.Outcome = "glory" }), "", farm.Failed, farm.CompilerError},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			report := c.report(w.lease())
+			w.wantAccepted(w.bring("a", report, content, otherContent, newerContent, junk), c.reason)
+			w.wantState(c.state, c.cause)
+			if c.state != farm.Built {
+				w.wantNoWheel()
+			}
+			w.wantAccepted(w.Report(t.Context(), "a", report), "reported before")
+			w.wantText()
+		})
+	}
+}
+
+// wantText wants every text of the build's row to be fit for a terminal.
+func (w *world) wantText() {
+	w.t.Helper()
+	builds, err := w.store.BuildsOf(w.t.Context(), w.job("demo").ID)
+	w.must(err)
+	for _, b := range builds {
+		if len(b.Excerpt) > bus.MaxExcerpt || b.Excerpt != farm.Clean(b.Excerpt) {
+			w.t.Errorf("excerpt %q", b.Excerpt)
+		}
+		for _, s := range []string{b.Detail, b.Hint} {
+			if len(s) > maxLine || s != farm.Clean(s) || strings.Contains(s, "\n") || !utf8.ValidString(s) {
+				w.t.Errorf("text %q", s)
+			}
+		}
+	}
+}
+
+// TestRejectedTellsAll: the findings are kept with the build.
+func TestRejectedTellsAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other, content := makeWheel(t, "other", "2.0", "")
+	w.wantAccepted(w.bring("a", built(w.lease(), other, nil), content), "rejected: ")
+	if n := w.count(`builds where outcome = 'rejected' and jsonb_array_length(findings) >= 2`); n != 1 {
+		t.Errorf("%d rejected builds with their findings", n)
+	}
+	if j := w.job("demo"); !strings.Contains(j.Detail, "other") {
+		t.Errorf("the job says %q", j.Detail)
+	}
+}
+
+func (w *world) count(rows string) (n int) {
+	w.t.Helper()
+	conn := w.connect()
+	defer conn.Close(context.Background())
+	w.must(conn.QueryRow(w.t.Context(), `select count(*) from `+rows).Scan(&n))
+	return n
+}
+
+// TestForeignTokens: a token counts for the slave and the job that it was given
+// for, and what it cannot count for is forgotten.
+func TestForeignTokens(t *testing.T) {
+	t.Parallel()
+	file, _ := makeWheel(t, "demo", "1.0", "")
+	cases := []struct {
+		name   string
+		slave  string
+		change func(*bus.Report)
+	}{
+		{"another slave's token", "b", func(*bus.Report) {}},
+		{"a token that nobody has", "a", func(r *bus.Report) { r.Token = "guess" }},
+		{"no token", "a", func(r *bus.Report) { r.Token = "" }},
+		{"a token that is SQL", "a", func(r *bus.Report) { r.Token = "' or 1=1 --" }},
+		{"another job's number", "a", func(r *bus.Report) { r.Job++ }},
+	}
+	for _, c := range cases {
+		for _, outcome := range []farm.Outcome{farm.OutcomeBuilt, farm.OutcomeFailed} {
+			t.Run(c.name+", "+string(outcome), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				r := built(w.lease(), file, nil)
+				r.Outcome = outcome
+				c.change(&r)
+				w.wantAccepted(w.Report(t.Context(), c.slave, r), "no such lease")
+				w.wantState(farm.Leased, "")
+				w.wantNoWheel()
+			})
+		}
+	}
+}
+
+func TestWhoMayReport(t *testing.T) {
+	t.Parallel()
+	file, content := makeWheel(t, "demo", "1.0", "")
+	w := newWorld(t)
+	report := built(w.lease(), file, nil)
+	if reply := w.Report(t.Context(), "stranger", report); reply.Accepted || !strings.Contains(reply.Error, "stranger") {
+		t.Errorf("a stranger hears %+v", reply)
+	}
+	w.exec(`update slaves set revoked_at = now() where name = 'a'`)
+	if reply := w.bring("a", report, content); reply.Accepted || !strings.Contains(reply.Error, "revoked") {
+		t.Errorf("a revoked slave hears %+v", reply)
+	}
+	w.wantState(farm.Leased, "")
+	w.wantNoWheel()
+}
+
+// TestLateReports is what becomes of a report whose lease was lost.
+func TestLateReports(t *testing.T) {
+	t.Parallel()
+	file, content := makeWheel(t, "demo", "1.0", "")
+	retake := func(w *world) { w.expire(); w.claim("b", "1") }
+	cases := []struct {
+		name   string
+		setup  func(*world)
+		good   bool
+		reason string
+		state  farm.State
+		cause  farm.Cause
+		aborts []string
+	}{
+		{"success, nobody has it now", (*world).expire, true, "", farm.Built, "", nil},
+		{"success, another has it now", retake, true, "", farm.Built, "", []string{"b b-1"}},
+		{"success, the same slave has it again", func(w *world) { w.expire(); w.claim("a", "2") }, true, "", farm.Built, "", []string{"a a-2"}},
+		{"success, given up as lost", func(w *world) {
+			w.exec(`update jobs set losses = 99`)
+			w.expire()
+		}, true, "", farm.Built, "", nil},
+		{"success, another has failed", func(w *world) {
+			retake(w)
+			w.bring("b", failed(farm.Lease{Token: "b-1", Job: w.job("demo").ID}, farm.Failure{Cause: farm.Prompt}, nil))
+		}, true, "not current", farm.Failed, farm.Prompt, nil},
+		{"failure, nobody has it now", (*world).expire, false, "not current", farm.Queued, "", nil},
+		{"failure, another has it now", retake, false, "not current", farm.Leased, "", nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			lease := w.lease()
+			c.setup(w)
+			report := failed(lease, farm.Failure{Cause: farm.CompilerError}, nil)
+			if c.good {
+				report = built(lease, file, nil)
+			}
+			w.wantAccepted(w.bring("a", report, content), c.reason)
+			w.wantJob(c.state, c.cause)
+			w.wantAccepted(w.Report(t.Context(), "a", report), "reported before")
+			if diff := cmp.Diff(c.aborts, w.aborts); diff != "" {
+				t.Errorf("aborted (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTwoBringTheSame: of two good wheels for one job one is published, and both
+// slaves may forget theirs.
+func TestTwoBringTheSame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, oneContent := makeWheel(t, "demo", "1.0", "one")
+	two, twoContent := makeWheel(t, "demo", "1.0", "two")
+	first := built(w.lease(), one, nil)
+	w.expire()
+	second := built(w.claim("b", "1"), two, nil)
+	w.wantAccepted(w.bring("b", second, twoContent), "")
+	w.wantAccepted(w.bring("a", first, oneContent), "not current")
+	w.wantState(farm.Built, "")
+	w.wantWheel(two)
+}
+
+// TestSameReportAtOnce: repeats that cross each other count once.
+func TestSameReportAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, content := makeWheel(t, "demo", "1.0", "")
+	report := built(w.lease(), file, nil)
+	for _, need := range w.Report(t.Context(), "a", report).Need {
+		w.wantStatus(http.StatusCreated, w.put(need, content))
+	}
+	const times = 8
+	replies := make(chan bus.ReportReply, times)
+	for range times {
+		go func() { replies <- w.Report(t.Context(), "a", report) }()
+	}
+	for range times {
+		if r := <-replies; !r.Accepted || strings.Contains(r.Reason, "rejected") {
+			t.Errorf("one hears %+v", r)
+		}
+	}
+	w.wantState(farm.Built, "")
+	w.wantWheel(file)
+	if len(w.events) != 1 {
+		t.Errorf("events: %v", w.events)
+	}
+}
+
+// TestNameOfOtherBytes: a published name is for ever.
+func TestNameOfOtherBytes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, content := makeWheel(t, "demo", "1.0", "")
+	w.exec(`insert into published_names (filename, sha256, size) values ($1, repeat('c', 64), 5)`, file.Name)
+	w.wantAccepted(w.bring("a", built(w.lease(), file, nil), content), "was published before")
+	w.wantState(farm.Failed, farm.Rejected)
+}
+
+// TestCommitFails: accepted means that it is in the database, not that it was
+// sent there.
+func TestCommitFails(t *testing.T) {
+	t.Parallel()
+	file, content := makeWheel(t, "demo", "1.0", "")
+	for _, good := range []bool{true, false} {
+		w := newWorld(t)
+		lease := w.lease()
+		report := failed(lease, farm.Failure{Cause: farm.CompilerError}, nil)
+		want, cause := farm.Failed, farm.CompilerError
+		if good {
+			report, want, cause = built(lease, file, nil), farm.Built, ""
+		}
+		w.exec(`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'at the commit'; end $$`)
+		w.exec(`create constraint trigger refuse after update on jobs deferrable initially deferred for each row execute function refuse()`)
+		for range 2 {
+			if reply := w.bring("a", report, content); reply.Accepted || !strings.Contains(reply.Error, "at the commit") {
+				t.Errorf("nothing was committed, and the answer is %+v", reply)
+			}
+			w.wantState(farm.Leased, "")
+		}
+		if len(w.events) != 0 {
+			t.Errorf("told: %v", w.events)
+		}
+		w.exec(`drop trigger refuse on jobs`)
+		w.wantAccepted(w.bring("a", report, content), "")
+		w.wantState(want, cause)
+	}
+}
+
+// TestDatabaseAway: at every step a report is refused and can be made again.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	file, content := makeWheel(t, "demo", "1.0", "")
+	w := newWorld(t)
+	report := built(w.lease(), file, nil)
+	away := func() {
+		back := w.absent()
+		defer back()
+		if reply := w.Report(t.Context(), "a", report); reply.Accepted || reply.Error == "" || len(reply.Need) != 0 {
+			t.Errorf("without a database the answer is %+v", reply)
+		}
+	}
+	away()
+	need := w.Report(t.Context(), "a", report).Need
+	away()
+	w.wantStatus(http.StatusCreated, w.put(need[0], content))
+	away()
+	w.wantAccepted(w.Report(t.Context(), "a", report), "")
+	away()
+	w.wantAccepted(w.Report(t.Context(), "a", report), "reported before")
+	w.wantState(farm.Built, "")
+}
+
+// TestDamagedInTheDepot: bytes that are no longer those of their name are asked
+// for again, and nobody is blamed.
+func TestDamagedInTheDepot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, content := makeWheel(t, "demo", "1.0", "")
+	report := built(w.lease(), file, nil)
+	w.wantStatus(http.StatusCreated, w.put(w.Report(t.Context(), "a", report).Need[0], content))
+	path, err := w.local.Path(file.SHA256)
+	w.must(err)
+	spoiled := append([]byte{}, content...)
+	spoiled[len(spoiled)/2] ^= 1
+	w.must(os.WriteFile(path, spoiled, 0o644))
+	reply := w.Report(t.Context(), "a", report)
+	if reply.Accepted || len(reply.Need) != 1 || reply.Need[0].SHA256 != file.SHA256 {
+		t.Fatalf("the answer is %+v, want the wheel asked for again", reply)
+	}
+	w.wantAccepted(w.bring("a", report, content), "")
+	w.wantWheel(file)
+}
+
+// TestFileGoesAway: between two reports somebody cleans the depot.
+func TestFileGoesAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, content := makeWheel(t, "demo", "1.0", "")
+	report := built(w.lease(), file, nil)
+	need := w.Report(t.Context(), "a", report).Need
+	w.wantStatus(http.StatusCreated, w.put(need[0], content))
+	w.must(w.local.Remove(file.SHA256))
+	w.wantAccepted(w.bring("a", report, content), "")
+}
+
+// TestCovered: the wheel of a lower target has the name already.
+func TestCovered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file, content := makeWheel(t, "demo", "1.0", "")
+	w.wantAccepted(w.bring("a", built(w.lease(), file, nil), content), "")
+	next := farm.Target{ABI: "cp313", Platform: "linux_armv7l"}
+	w.must(w.store.AddTarget(t.Context(), next, farm.Facts{}))
+	p := store.Project{Name: "demo", Display: "demo", Releases: []store.ReleaseFacts{{Version: "1.0", Raw: "1.0"}}}
+	_, err := w.store.AddJobs(t.Context(), p, []store.Wish{{Version: "1.0", Target: next, Verdict: farm.Verdict{State: farm.Queued}}}, "test")
+	w.must(err)
+	slave, err := w.store.Slave(t.Context(), "b")
+	w.must(err)
+	targets, err := w.store.Targets(t.Context())
+	w.must(err)
+	lease, _, err := w.store.Claim(t.Context(), store.ClaimRequest{Slave: slave.ID, Request: "r", Token: "second", Targets: []int64{targets[1].ID}, Length: time.Minute})
+	w.must(err)
+	again, againContent := makeWheel(t, "demo", "1.0", "built once more")
+	w.wantAccepted(w.bring("b", built(lease, again, nil), againContent), "")
+	w.wantWheel(file)
+	if got := w.events[1]; got != "covered demo "+again.Name {
+		t.Errorf("told: %s", got)
+	}
+}

@@ -1,0 +1,302 @@
+package collect
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/depot"
+	"pinwheel/internal/farm"
+	"pinwheel/internal/pgtest"
+	"pinwheel/internal/store"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func target() farm.Target { return farm.Target{ABI: "cp311", Platform: "linux_armv7l"} }
+
+// files is the depot as collect wants it.
+type files struct{ *depot.Local }
+
+func (f files) Reader(sha string) (io.ReaderAt, io.Closer, error) {
+	r, err := f.Open(sha)
+	return r, r, err
+}
+
+// world is a collector between a real database, a real depot and real HTTP.
+type world struct {
+	*Collector
+	t     testing.TB
+	dsn   string
+	store *store.Store
+	local *depot.Local
+	http  *httptest.Server
+
+	mu     sync.Mutex
+	events []string // KIND PACKAGE DETAIL
+	aborts []string // SLAVE TOKEN
+}
+
+func newWorld(t testing.TB, change ...func(*Config)) *world {
+	t.Helper()
+	w := &world{t: t, dsn: pgtest.New(t)}
+	var err error
+	w.store, err = store.Open(t.Context(), w.dsn)
+	w.must(err)
+	t.Cleanup(w.store.Close)
+	w.local, err = depot.Open(t.TempDir())
+	w.must(err)
+	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.Upload().ServeHTTP(rw, r) }))
+	t.Cleanup(w.http.Close)
+	cfg := Config{
+		Store: w.store, Depot: files{w.local}, HTTP: w.http.URL, Key: []byte("key"), Log: zerolog.New(zerolog.NewTestWriter(t)),
+		Tell:  func(e bus.Event) { w.note(&w.events, e.Kind+" "+e.Package+" "+e.Detail) },
+		Abort: func(slave, token string) { w.note(&w.aborts, slave+" "+token) },
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	w.Collector = New(cfg)
+	t.Cleanup(w.Close)
+	w.must(w.store.AddTarget(t.Context(), target(), farm.Facts{}))
+	for _, name := range []string{"a", "b"} {
+		w.must(w.store.EnrollSlave(t.Context(), name, farm.RoleSlave, "key-"+name))
+	}
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) note(list *[]string, s string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*list = append(*list, s)
+}
+
+func (w *world) connect() *pgx.Conn {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.t.Context(), w.dsn)
+	w.must(err)
+	return conn
+}
+
+func (w *world) exec(q string, args ...any) {
+	w.t.Helper()
+	conn := w.connect()
+	defer conn.Close(context.Background())
+	_, err := conn.Exec(w.t.Context(), q, args...)
+	w.must(err)
+}
+
+// absent makes the database refuse everybody, until the function is called.
+func (w *world) absent() (back func()) {
+	w.t.Helper()
+	u, err := url.Parse(w.dsn)
+	w.must(err)
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin, err := pgx.Connect(w.t.Context(), u.String())
+	w.must(err)
+	w.t.Cleanup(func() { admin.Close(context.Background()) })
+	do := func(q string) {
+		_, err := admin.Exec(w.t.Context(), q)
+		w.must(err)
+	}
+	do(`alter database ` + name + ` allow_connections false`)
+	do(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '` + name + `'`)
+	return func() { do(`alter database ` + name + ` allow_connections true`) }
+}
+
+// queue makes a job for version 1.0 of a package.
+func (w *world) queue(name string) {
+	w.t.Helper()
+	p := store.Project{Name: name, Display: name, Releases: []store.ReleaseFacts{
+		{Version: "1.0", Raw: "1.0", Sdist: farm.Sdist{Filename: name + "-1.0.tar.gz"}},
+	}}
+	_, err := w.store.AddJobs(w.t.Context(), p, []store.Wish{{
+		Version: "1.0", Target: target(), Verdict: farm.Verdict{State: farm.Queued}, Priority: farm.PriorityBacklog,
+	}}, "test")
+	w.must(err)
+}
+
+// claim leases the next job to a slave, under the token SLAVE-REQUEST.
+func (w *world) claim(slave, request string) farm.Lease {
+	w.t.Helper()
+	row, err := w.store.Slave(w.t.Context(), slave)
+	w.must(err)
+	targets, err := w.store.Targets(w.t.Context())
+	w.must(err)
+	l, ok, err := w.store.Claim(w.t.Context(), store.ClaimRequest{
+		Slave: row.ID, Request: request, Token: slave + "-" + request, Targets: []int64{targets[0].ID}, Length: time.Minute,
+	})
+	w.must(err)
+	if !ok {
+		w.t.Fatal("there is no job")
+	}
+	return l
+}
+
+// lease queues demo 1.0 and leases it to slave a.
+func (w *world) lease() farm.Lease {
+	w.t.Helper()
+	w.queue("demo")
+	return w.claim("a", "1")
+}
+
+// expire loses the lease that is current; the other slave was just heard.
+func (w *world) expire() {
+	w.t.Helper()
+	w.exec(`update slaves set last_seen = now()`)
+	w.exec(`update jobs set lease_deadline = now() - interval '1 s' where state = 'leased'`)
+	n, err := w.store.Sweep(w.t.Context(), time.Minute)
+	w.must(err)
+	if n != 1 {
+		w.t.Fatalf("%d leases lost", n)
+	}
+}
+
+func (w *world) job(name string) store.JobRow {
+	w.t.Helper()
+	jobs, err := w.store.Jobs(w.t.Context(), store.Selector{Package: name})
+	w.must(err)
+	if len(jobs) != 1 {
+		w.t.Fatalf("%d jobs of %s", len(jobs), name)
+	}
+	return jobs[0]
+}
+
+// wantJob looks at demo's job.
+func (w *world) wantJob(state farm.State, cause farm.Cause) {
+	w.t.Helper()
+	if j := w.job("demo"); j.State != state || j.Cause != string(cause) {
+		w.t.Errorf("the job is %s %s (%s), want %s %s", j.State, j.Cause, j.Detail, state, cause)
+	}
+}
+
+// wantState looks at demo's job, and at what all rows say of each other.
+func (w *world) wantState(state farm.State, cause farm.Cause) {
+	w.t.Helper()
+	w.wantJob(state, cause)
+	wrong, err := w.store.Contradictions(w.t.Context())
+	w.must(err)
+	for _, line := range wrong {
+		w.t.Error(line)
+	}
+}
+
+// bring does what an agent does: it reports, sends what is asked for, and reports
+// again.
+func (w *world) bring(slave string, r bus.Report, contents ...[]byte) bus.ReportReply {
+	w.t.Helper()
+	reply := w.Report(w.t.Context(), slave, r)
+	if len(reply.Need) == 0 {
+		return reply
+	}
+	if reply.Accepted || reply.Error != "" {
+		w.t.Fatalf("asks for files, and says %+v", reply)
+	}
+	for _, need := range reply.Need {
+		for _, c := range contents {
+			if sum(c) == need.SHA256 {
+				w.wantStatus(http.StatusCreated, w.put(need, c))
+			}
+		}
+	}
+	return w.Report(w.t.Context(), slave, r)
+}
+
+// put sends content where a need says.
+func (w *world) put(need bus.Need, content []byte) *http.Response {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, need.URL, bytes.NewReader(content))
+	w.must(err)
+	req.Header.Set("Authorization", "Bearer "+need.Token)
+	resp, err := w.http.Client().Do(req)
+	w.must(err)
+	resp.Body.Close()
+	return resp
+}
+
+func (w *world) wantStatus(want int, resp *http.Response) {
+	w.t.Helper()
+	if resp.StatusCode != want {
+		w.t.Errorf("%s %s: %s, want %d", resp.Request.Method, resp.Request.URL.Path, resp.Status, want)
+	}
+}
+
+func (w *world) wantAccepted(reply bus.ReportReply, reason string) {
+	w.t.Helper()
+	if !reply.Accepted || !strings.Contains(reply.Reason, reason) || (reply.Reason == "") != (reason == "") {
+		w.t.Errorf("the answer is %+v, want accepted %q", reply, reason)
+	}
+}
+
+// fileOf describes content as a slave would.
+func fileOf(name string, content []byte) farm.File {
+	return farm.File{Name: name, SHA256: sum(content), Size: int64(len(content))}
+}
+
+// built is the report of a good build with a log; failed that of a bad one.
+func built(l farm.Lease, wheel farm.File, log []byte) bus.Report {
+	return bus.Report{
+		Token: l.Token, Job: l.Job, Outcome: farm.OutcomeBuilt, Wheels: []farm.File{wheel}, Log: fileOf("log", log),
+		Record: farm.Record{Seconds: 1.5, PeakRSS: 1 << 20, Started: time.Now(), Ended: time.Now(), Sandbox: "bwrap"},
+	}
+}
+
+func failed(l farm.Lease, f farm.Failure, log []byte) bus.Report {
+	return bus.Report{Token: l.Token, Job: l.Job, Outcome: farm.OutcomeFailed, Failure: f, Log: fileOf("log", log)}
+}
+
+// makeWheel makes a small wheel that is sound, whatever it calls itself. Extra
+// makes two wheels of one name differ.
+func makeWheel(t testing.TB, name, version, extra string) (farm.File, []byte) {
+	t.Helper()
+	info := fmt.Sprintf("%s-%s.dist-info/", name, version)
+	entries := [][2]string{
+		{name + ".py", fmt.Sprintf("version = %q # %s\n", version, extra)},
+		{info + "METADATA", fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\nRequires-Python: >=3.7\n", name, version)},
+		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+	}
+	var record strings.Builder
+	for _, e := range entries {
+		digest := sha256.Sum256([]byte(e[1]))
+		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", e[0], base64.RawURLEncoding.EncodeToString(digest[:]), len(e[1]))
+	}
+	entries = append(entries, [2]string{info + "RECORD", record.String() + info + "RECORD,,\n"})
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, e := range entries {
+		out, err := z.Create(e[0])
+		if err == nil {
+			_, err = io.WriteString(out, e[1])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return fileOf(fmt.Sprintf("%s-%s-py3-none-any.whl", name, version), b.Bytes()), b.Bytes()
+}
