@@ -26,7 +26,7 @@ type ClaimRequest struct {
 }
 
 // Claim leases the first queued job of the first target that has one; ok is
-// false when there is none.
+// false when there is none, or when the slave is paused or revoked.
 func (s *Store) Claim(ctx context.Context, c ClaimRequest) (l farm.Lease, ok bool, err error) {
 	// One index scan per target: `target in (…)` would sort the whole queue.
 	for _, t := range c.Targets {
@@ -91,16 +91,22 @@ where b.slave_id = $1 and b.request = $2`
 }
 
 func (s *Store) claimOne(ctx context.Context, c ClaimRequest, target int64, from queuePlace) (farm.Lease, queuePlace, bool, error) {
+	// The slave's row is locked as the foreign keys below lock it anyway: who
+	// pauses or revokes the slave waits for the claims under way, and those behind
+	// him see what he did. Not before a job is found: a lock is a write.
 	const q = `
 with picked as (
     select id, priority, rank from jobs
     where target_id = $1 and state = 'queued' and not_before <= now() and (priority, rank, id) >= ($6, $7, $8)
     order by priority, rank, id -- policy: design 4, newest release first
     limit 1 for update skip locked
+), me as (
+    select id from slaves where id = $3 and not paused and revoked_at is null
+    and exists (select 1 from picked) for key share
 ), j as (
-    update jobs set state = 'leased', lease_token = $2, lease_slave_id = $3,
+    update jobs set state = 'leased', lease_token = $2, lease_slave_id = me.id,
         lease_deadline = now() + $4::interval, changed_at = now()
-    from picked where jobs.id = picked.id
+    from picked cross join me where jobs.id = picked.id
     returning jobs.id, jobs.release_id, jobs.target_id, picked.priority, picked.rank
 ), b as (
     insert into builds (job_id, slave_id, token, request)
@@ -130,9 +136,10 @@ func (s *Store) Renew(ctx context.Context, slave int64, held []string, length ti
 	const q = `
 with seen as (
     update slaves set last_seen = now(), doing = $4, beat = $5 where id = $1
+    returning id -- joined below, so that it is locked before its jobs, as by those who revoke
 ), renewed as (
     update jobs set lease_deadline = now() + $3::interval
-    where lease_slave_id = $1 and state = 'leased' and lease_token = any($2)
+    from seen where lease_slave_id = seen.id and state = 'leased' and lease_token = any($2)
     returning lease_token
 )
 select h from unnest($2::text[]) h where h not in (select lease_token from renewed)`

@@ -48,6 +48,11 @@ func (s *Store) listenOnce(ctx context.Context, channel string, got func(string)
 	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 		return fmt.Errorf("listen on %s: %w", channel, err)
 	}
+	if channel == OrderChannel { // after listening: who is told that we attend may count on being heard
+		if _, err := conn.Exec(ctx, `select pg_advisory_lock_shared($1, $2)`, attendSpace, attendKey); err != nil {
+			return fmt.Errorf("attend to %s: %w", channel, err)
+		}
+	}
 	said := ""
 	for {
 		if channel == QueueChannel {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -77,4 +78,68 @@ on conflict (scope) do update set generation = stale_pages.generation + 1`
 		return err
 	})
 	return n, err
+}
+
+// MarkStale says that the pages of these projects are to be written again, and
+// none else: not the root index, which does not depend on their content.
+func (s *Store) MarkStale(ctx context.Context, names []string) error {
+	const q = `
+insert into stale_pages (scope) select distinct unnest($1::text[])
+on conflict (scope) do update set generation = stale_pages.generation + 1`
+	return s.inTx(ctx, "mark pages stale", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, q, names); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `select pg_notify($1, '')`, StaleChannel)
+		return err
+	})
+}
+
+// Unwritten is how much is left to be written.
+type Unwritten struct {
+	Pages int64    // of projects
+	Root  bool     // the root index
+	First []string // a few of the projects, by name
+}
+
+// Unwritten looks for pages that were stale at a time of the database's clock
+// (Now) and have not been written since: all, or those of the named projects.
+func (s *Store) Unwritten(ctx context.Context, names []string, since time.Time) (Unwritten, error) {
+	const q = `
+with left_over as (
+    select scope from stale_pages where marked_at <= $1 and ($2::text[] is null or scope = any($2))
+)
+select count(*) filter (where scope <> ''), count(*) filter (where scope = '') > 0,
+       array(select scope from left_over where scope <> '' order by scope limit 5)
+from left_over`
+	var u Unwritten
+	if err := s.pool.QueryRow(ctx, q, since, names).Scan(&u.Pages, &u.Root, &u.First); err != nil {
+		return Unwritten{}, fmt.Errorf("count stale pages: %w", translate(err))
+	}
+	return u, nil
+}
+
+// StaleFor says which pages are stale, and for how long.
+func (s *Store) StaleFor(ctx context.Context) (map[string]time.Duration, error) {
+	rows, err := s.pool.Query(ctx, `select scope, clock_timestamp() - marked_at from stale_pages`)
+	if err != nil {
+		return nil, fmt.Errorf("list stale pages: %w", translate(err))
+	}
+	out := map[string]time.Duration{}
+	var scope string
+	var age time.Duration
+	_, err = pgx.ForEachRow(rows, []any{&scope, &age}, func() error { out[scope] = age; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("list stale pages: %w", translate(err))
+	}
+	return out, nil
+}
+
+// Now is the time by the database's clock, the only one that all of a farm share.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	if err := s.pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&now); err != nil {
+		return now, fmt.Errorf("ask the database for the time: %w", translate(err))
+	}
+	return now, nil
 }

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+
+	"pinwheel/internal/farm"
+)
+
+// OrderChannel is the channel of NOTIFY for orders; the payload is an Order. They
+// are hints: what must not be lost stands in rows, and the daemon looks at those
+// whenever it begins to listen.
+const OrderChannel = "farm_orders"
+
+// What an Order can ask for.
+const (
+	OrderPause  = "pause"
+	OrderResume = "resume"
+	OrderAbort  = "abort"
+	OrderQuit   = "quit"
+	OrderRevoke = "revoke"
+)
+
+// Order is a word to one slave, for the daemon that has the wire.
+type Order struct {
+	Slave string `json:"slave"`
+	Do    string `json:"do"`
+	Token string `json:"token,omitempty"` // of the lease, for abort
+}
+
+// ParseOrder reads a notification; ok is false for the empty one, which says that
+// orders may have been missed.
+func ParseOrder(payload string) (o Order, ok bool) {
+	return o, json.Unmarshal([]byte(payload), &o) == nil
+}
+
+func notifyOrder(ctx context.Context, tx pgx.Tx, o Order) error {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `select pg_notify($1, $2)`, OrderChannel, string(body))
+	return err
+}
+
+// The advisory lock that whoever listens for orders shares: it goes with the
+// connection, hence with the daemon, however that ends.
+const (
+	attendSpace = 0x70696e77 // "pinw"
+	attendKey   = 1
+)
+
+// Attended says whether a daemon serves this database: it hears orders and writes
+// stale pages.
+func (s *Store) Attended(ctx context.Context) (bool, error) {
+	const q = `
+select exists (select 1 from pg_locks l join pg_database d on d.oid = l.database
+    where l.locktype = 'advisory' and l.mode = 'ShareLock' and l.granted
+    and l.classid::bigint = $1 and l.objid::bigint = $2 and d.datname = current_database())`
+	var yes bool
+	if err := s.pool.QueryRow(ctx, q, attendSpace, attendKey).Scan(&yes); err != nil {
+		return false, fmt.Errorf("look for a daemon: %w", translate(err))
+	}
+	return yes, nil
+}
+
+// lockSlave finds a slave that can be told something. Claims under way are waited
+// for, and those that come later see what this transaction does: see claimOne.
+func lockSlave(ctx context.Context, tx pgx.Tx, name string) (id int64, err error) {
+	const q = `select id, role, revoked_at is not null from slaves where name = $1 for update`
+	var role farm.Role
+	var revoked bool
+	if err := tx.QueryRow(ctx, q, name).Scan(&id, &role, &revoked); err != nil {
+		return 0, err
+	}
+	if role != farm.RoleSlave {
+		return 0, fmt.Errorf("%s is enrolled as %s, which builds nothing", name, role)
+	}
+	if revoked {
+		return 0, fmt.Errorf("%s was revoked; `master enroll %s` lets it in again", name, name)
+	}
+	return id, nil
+}
+
+// PauseSlave makes a slave get no further job, or get some again. It may be said
+// twice. farm.ErrNotFound: nobody of that name is enrolled.
+func (s *Store) PauseSlave(ctx context.Context, name string, paused bool, actor string) error {
+	do := OrderResume
+	if paused {
+		do = OrderPause
+	}
+	return s.inTx(ctx, do+" slave "+name, func(tx pgx.Tx) error {
+		id, err := lockSlave(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `update slaves set paused = $2 where id = $1`, id, paused); err != nil {
+			return err
+		}
+		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: do}); err != nil {
+			return err
+		}
+		return note(ctx, tx, actor, do, name, struct{}{})
+	})
+}
+
+// QuitSlave asks a slave to finish what it builds, report it, and end. Only a
+// slave that is connected now can hear it.
+func (s *Store) QuitSlave(ctx context.Context, name, actor string) error {
+	return s.inTx(ctx, "quit slave "+name, func(tx pgx.Tx) error {
+		if _, err := lockSlave(ctx, tx, name); err != nil {
+			return err
+		}
+		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: OrderQuit}); err != nil {
+			return err
+		}
+		return note(ctx, tx, actor, "quit", name, struct{}{})
+	})
+}
+
+// Freed is a job whose lease was taken back by an order.
+type Freed struct {
+	Job     int64  `json:"job"`
+	Package string `json:"package"`
+	Version string `json:"version"`
+	Target  string `json:"target"`
+	token   string
+}
+
+// AbortSlave takes back the newest lease of a slave, which is what it builds: it
+// asks for the next job only when one has ended. What the build still brings does
+// not count. ok is false when the slave has no lease.
+func (s *Store) AbortSlave(ctx context.Context, name, actor string) (f Freed, ok bool, err error) {
+	err = s.inTx(ctx, "abort the build of slave "+name, func(tx pgx.Tx) error {
+		id, err := lockSlave(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		freed, err := freeLeases(ctx, tx, id, 1, "aborted by "+actor)
+		if err != nil || len(freed) == 0 {
+			return err
+		}
+		f, ok = freed[0], true
+		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: OrderAbort, Token: f.token}); err != nil {
+			return err
+		}
+		return note(ctx, tx, actor, "abort", name, f)
+	})
+	return f, ok, err
+}
+
+// RevokeSlave ends a name's rights in the database: its leases are free at once,
+// and nothing counts that it still brings, not even after the name is enrolled
+// again. The key says which credentials are meant: farm.ErrConflict if the name
+// has others by now. Revoking twice is harmless.
+func (s *Store) RevokeSlave(ctx context.Context, name, publicKey, actor string) (freed []Freed, err error) {
+	err = s.inTx(ctx, "revoke "+name, func(tx pgx.Tx) error {
+		const find = `select id, public_key from slaves where name = $1 for update`
+		var id int64
+		var key string
+		if err := tx.QueryRow(ctx, find, name).Scan(&id, &key); err != nil {
+			return err
+		}
+		if key != publicKey {
+			return fmt.Errorf("%w: it was enrolled anew meanwhile; revoke it again if that is meant", farm.ErrConflict)
+		}
+		const revoke = `update slaves set revoked_at = coalesce(revoked_at, now()), doing = '' where id = $1`
+		if _, err := tx.Exec(ctx, revoke, id); err != nil {
+			return err
+		}
+		if freed, err = freeLeases(ctx, tx, id, math.MaxInt32, "revoked by "+actor); err != nil {
+			return err
+		}
+		// A lease that was lost before could still be redeemed by good work.
+		const disown = `update builds set outcome = 'superseded' where slave_id = $1 and outcome = 'lost'`
+		if _, err := tx.Exec(ctx, disown, id); err != nil {
+			return err
+		}
+		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: OrderRevoke}); err != nil {
+			return err
+		}
+		return note(ctx, tx, actor, "revoke", name, map[string]any{"jobs": len(freed)})
+	})
+	return freed, err
+}
+
+// freeLeases sends the newest leased jobs of a slave back to the queue, up to
+// limit of them. Their builds end as superseded rather than lost: an order is
+// meant, so nothing that they bring later counts.
+func freeLeases(ctx context.Context, tx pgx.Tx, slave int64, limit int, why string) ([]Freed, error) {
+	const q = `
+with gone as (
+    select j.id, j.lease_token as token
+    from jobs j join builds b on b.token = j.lease_token
+    where j.lease_slave_id = $1 and j.state = 'leased'
+    order by b.id desc -- the newest is the one that is being built
+    limit $2 for update of j
+), moved as (
+    update jobs j set state = 'queued', not_before = now(), changed_at = now(),
+        lease_token = null, lease_slave_id = null, lease_deadline = null
+    from gone where j.id = gone.id
+    returning j.id, gone.token
+), ended as (
+    update builds b set outcome = 'superseded', ended_at = now(), detail = $3
+    from moved where b.token = moved.token and b.outcome is null
+), woken as (
+    select pg_notify('farm_queue', '') from moved limit 1
+)
+select m.id, f.package, f.version, f.target, m.token
+from moved m join job_facts f on f.id = m.id
+where (select count(*) from woken) >= 0 -- so that it is done`
+	rows, err := tx.Query(ctx, q, slave, limit, why)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (Freed, error) {
+		var f Freed
+		err := r.Scan(&f.Job, &f.Package, &f.Version, &f.Target, &f.token)
+		return f, err
+	})
+}
