@@ -70,6 +70,20 @@ check-tidy:
 check-race: setup
 	@CGO_ENABLED=1 $(GO) test -race -short $(RACE)
 
+# The large queue takes 12 GB in the cache folder and two minutes, once. A steady
+# load of 30 minutes comes on top with STEADY=30m.
+BENCHROWS ?= 10000 25000000
+STEADY    ?=
+
+bench: setup ## measure what docs/performance.md tells, in benchstat's form: BENCHROWS="10000" STEADY=30m
+	@$(GO) test -run '^$$' -bench 'Verify' -benchtime 7x ./internal/wheel
+	@$(GO) test -run '^$$' -bench 'Pages|Root' -benchtime 7x ./internal/publish
+	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Claim' -benchtime 5000x ./internal/bench
+	@$(GO) test -timeout 60m -run '^$$' -bench 'Upload|Published|Build' -benchtime 7x ./internal/bench
+	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -run '^$$' -bench 'Idle' -benchtime 1x ./internal/bench
+	@[ -z '$(STEADY)' ] || PINWHEEL_BENCH_ROWS='$(BENCHROWS)' PINWHEEL_BENCH_STEADY='$(STEADY)' \
+		$(GO) test -timeout 120m -run '^$$' -bench 'Steady' -benchtime 1x ./internal/bench
+
 CROSS := $(foreach arch,armv6 arm64,$(foreach prog,master slave,dist/linux-$(arch)/pinwheel-$(prog)))
 
 cross: $(CROSS) ## build both programs for 32-bit (ARMv6) and 64-bit Pis into dist/
