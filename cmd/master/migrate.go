@@ -23,6 +23,8 @@ func newMigrate() *cobra.Command {
 		Long: `migrate brings the schema of the database to this program's version. Two at once do
 no harm: one waits for the other. The embedded database (without --database-url) is
 also migrated whenever it is started.`,
+		Example: `  master migrate --database-url postgres://pinwheel@db.example/pinwheel
+  master migrate --check`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := cli.Logger(cmd)

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pinwheel/internal/cli"
+	"pinwheel/internal/farm"
 )
 
 func newRoot() *cobra.Command {
@@ -12,12 +13,15 @@ func newRoot() *cobra.Command {
 verifies what they bring, and publishes an index that pip reads.
 
 Settings come from flags, then from PINWHEEL_* variables (PINWHEEL_STATE_DIR for
---state-dir), then from one file (--config). Data goes to stdout, progress and logs to stderr. Exit status: 0
-done, 1 failed, 2 wrong usage.`)
+--state-dir), then from one file (--config). Data goes to stdout, progress and logs
+to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.`)
 	root.AddCommand(
 		newDemo(), newServe(), newMigrate(), newTarget(), newEnroll(),
 		newAdd(), newRequeue(), newStatus(), newCheck(),
 		newConfig(), newNATSConfig(),
 	)
+	cli.Offer(root, map[string][]string{
+		"role": {string(farm.RoleSlave), string(farm.RoleMonitor), string(farm.RoleOperator)},
+	})
 	return root
 }

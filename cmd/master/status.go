@@ -23,7 +23,11 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "The farm now: jobs by target and state, wheels, slaves",
-		Args:  cobra.NoArgs,
+		Long: `status counts what the database holds: packages, releases and wheels, the jobs of
+each target by state, the pages still to be written, and says of each slave when it
+was last heard and what it does.`,
+		Example: "  master status\n  master status --json --state-dir /var/lib/pinwheel",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return visit(cmd, set, func(ctx context.Context, h *home, _ zerolog.Logger) error {
 				st, err := h.Store.Status(ctx)

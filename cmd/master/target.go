@@ -14,7 +14,11 @@ import (
 )
 
 func newTarget() *cobra.Command {
-	cmd := &cobra.Command{Use: "target", Short: "The platforms that the farm builds for", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use: "target", Short: "The platforms that the farm builds for", Args: cobra.NoArgs,
+		Long: `A target is where a wheel runs: an ABI tag and a platform tag, for example
+cp311-linux_armv7l for Python 3.11 on a 32-bit Raspberry Pi.`,
+	}
 	cmd.AddCommand(newTargetAdd(), newTargetList())
 	return cmd
 }
@@ -23,8 +27,12 @@ func newTargetAdd() *cobra.Command {
 	var set settings
 	var facts farm.Facts
 	cmd := &cobra.Command{
-		Use:     "add TARGET",
-		Short:   "Build for a target from now on",
+		Use:   "add TARGET",
+		Short: "Build for a target from now on",
+		Long: `add makes a target of the farm: every release that is added from now on is queued
+for it as well. What is true of its system and not given here is told by the first
+slave that builds for it; of the Pythons of Debian 11, 12 and 13 on linux_armv7l it
+is known.`,
 		Example: "  master target add cp311-linux_armv7l --python 3.11.2 --glibc 2.36 --codename bookworm",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,9 +57,11 @@ func newTargetList() *cobra.Command {
 	var set settings
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the targets, lowest Python first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List the targets, lowest Python first",
+		Long:    "list prints the farm's targets with what is known of their systems.",
+		Example: "  master target list --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return visit(cmd, set, func(ctx context.Context, h *home, _ zerolog.Logger) error {
 				rows, err := h.Store.Targets(ctx)

@@ -30,8 +30,11 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say whether this machine can build",
-		Long:  "doctor tries what a build needs, as the user that builds run under. Exit status 0: fit.",
-		Args:  cobra.NoArgs,
+		Long: `doctor tries what a build needs, as the user that builds run under: a Python with pip
+and venv, bubblewrap, a C compiler, space. Exit status 0: fit; 1: not, and what is
+missing stands on a line that begins with BAD.`,
+		Example: "  slave doctor\n  slave doctor --python /usr/bin/python3 --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// A probe under way cleans up after itself when it is told to stop.
 			ctx, _, stop := service.Signals(cmd.Context())

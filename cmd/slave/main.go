@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pinwheel/internal/builder"
 	"pinwheel/internal/cli"
 )
 
@@ -18,8 +19,9 @@ func newRoot() *cobra.Command {
 		`slave builds wheels for a farm, or one wheel here and now.
 
 Settings come from flags, then from PINWHEEL_* variables (PINWHEEL_NATS_URL for
---nats-url), then from one file (--config). Data goes to stdout, progress and logs to stderr. Exit status: 0
-done, 1 failed, 2 wrong usage.`)
+--nats-url), then from one file (--config). Data goes to stdout, progress and logs
+to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.`)
 	root.AddCommand(newRun(), newBuild(), newDoctor(), newConfig())
+	cli.Offer(root, map[string][]string{"sandbox": {string(builder.Bwrap), string(builder.None)}})
 	return root
 }

@@ -57,6 +57,8 @@ func Root(name, short, long string) *cobra.Command {
 		},
 	}
 	config.Bind(root.PersistentFlags(), &Common{})
+	// It fails for a flag that is not there only, and this one is.
+	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newCompletion(root.Name()), newMan(root.Name()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usage("%w; see `%s --help`", err, cmd.CommandPath())

@@ -28,7 +28,7 @@ func program() *cobra.Command {
 	check := &cobra.Command{Use: "check WHEEL", Short: "Verify", Args: cobra.ExactArgs(1),
 		RunE: func(*cobra.Command, []string) error { return nil }}
 	root.AddCommand(enroll, check)
-	Offer(root, map[string][]string{"role": {"slave", "operator"}, "log-level": {"debug", "info"}})
+	Offer(root, map[string][]string{"role": {"slave", "operator"}})
 	return root
 }
 
@@ -49,7 +49,7 @@ func TestShellsAreOffered(t *testing.T) {
 		want []string // the words, then the directive
 	}{
 		{[]string{"enroll", "--role", ""}, []string{"slave", "operator", noFiles}},
-		{[]string{"--log-level", ""}, []string{"debug", "info", noFiles}},
+		{[]string{"--log-level", ""}, []string{"debug", "error", "info", "warn", noFiles}},
 		{[]string{"enroll", "--key-dir", ""}, []string{dirs}},
 		{[]string{"enroll", "--creds", ""}, []string{files}},
 		{[]string{"enroll", "--listen", ""}, []string{noFiles}},
