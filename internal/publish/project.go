@@ -22,8 +22,12 @@ import (
 // errNoWheels says that a project has nothing to publish.
 var errNoWheels = errors.New("no wheels")
 
-// metadataSuffix makes the name of a wheel's METADATA (PEP 658).
-const metadataSuffix = ".metadata"
+// The names of files that are not wheels, of a project and of the root.
+const (
+	pageHTML       = "index.html"
+	pageJSON       = "index.json"
+	metadataSuffix = ".metadata" // after a wheel's name: its METADATA (PEP 658)
+)
 
 // entry is a wheel with the parts of its version that order a page.
 type entry struct {
@@ -98,22 +102,22 @@ func (p *Publisher) placeAll(ctx context.Context, dir string, page store.Page) (
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e, err := p.place(dir, page.Package, w)
+		e, err := newEntry(page.Package, w)
+		if err == nil {
+			err = p.place(dir, page.Package, w)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("publish %s: %w", w.Filename, err))
 			continue
 		}
 		entries = append(entries, e)
 	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(a.version.Compare(b.version), cmp.Compare(a.Filename, b.Filename))
-	})
+	inOrder(entries)
 	return entries, errors.Join(errs...)
 }
 
-// place puts one wheel and its metadata into dir. Both are there already when
-// this is not the first writing of the page.
-func (p *Publisher) place(dir, project string, w store.WheelRow) (entry, error) {
+// newEntry checks what a row says of a wheel before anything is made of it.
+func newEntry(project string, w store.WheelRow) (entry, error) {
 	name, err := pep.ParseWheelName(w.Filename) // it becomes a path: no row is trusted with that
 	if err != nil {
 		return entry{}, err
@@ -125,15 +129,25 @@ func (p *Publisher) place(dir, project string, w store.WheelRow) (entry, error) 
 		return entry{}, errors.New("the stored METADATA is not what its hash says")
 	}
 	version, err := pep.ParseVersion(w.Version)
-	if err != nil {
-		return entry{}, err
-	}
+	return entry{w, version}, err
+}
+
+// inOrder sorts a page: by version, then by name.
+func inOrder(entries []entry) {
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(a.version.Compare(b.version), cmp.Compare(a.Filename, b.Filename))
+	})
+}
+
+// place puts one wheel and its metadata into dir. Both are there already when
+// this is not the first writing of the page.
+func (p *Publisher) place(dir, project string, w store.WheelRow) error {
 	if err := p.placeFile(filepath.Join(dir, w.Filename), w); err != nil {
-		return entry{}, err
+		return err
 	}
 	p.at(crash.PublishWheel, project)
-	_, err = atomicfile.WriteIfChanged(filepath.Join(dir, w.Filename+metadataSuffix), w.Metadata, 0o644)
-	return entry{w, version}, err
+	_, err := atomicfile.WriteIfChanged(filepath.Join(dir, w.Filename+metadataSuffix), w.Metadata, 0o644)
+	return err
 }
 
 // placeFile links the wheel into the site. A file that has the name and the size
@@ -162,7 +176,7 @@ func (p *Publisher) placeFile(dst string, w store.WheelRow) error {
 }
 
 func (p *Publisher) writePage(dir, project string, entries []entry) error {
-	if _, err := atomicfile.WriteIfChanged(filepath.Join(dir, "index.html"), projectHTML(project, entries), 0o644); err != nil {
+	if _, err := atomicfile.WriteIfChanged(filepath.Join(dir, pageHTML), projectHTML(project, entries), 0o644); err != nil {
 		return err
 	}
 	p.at(crash.PublishHTML, project)
@@ -170,14 +184,14 @@ func (p *Publisher) writePage(dir, project string, entries []entry) error {
 	if err != nil {
 		return fmt.Errorf("write the page of %s: %w", project, err)
 	}
-	_, err = atomicfile.WriteIfChanged(filepath.Join(dir, "index.json"), body, 0o644)
+	_, err = atomicfile.WriteIfChanged(filepath.Join(dir, pageJSON), body, 0o644)
 	return err
 }
 
 // clean removes the files that no row names, and what a crash left half-made:
 // this process is the only writer here.
 func clean(dir string, page store.Page) error {
-	keep := map[string]bool{"index.html": true, "index.json": true}
+	keep := map[string]bool{pageHTML: true, pageJSON: true}
 	for _, w := range page.Wheels {
 		keep[w.Filename], keep[w.Filename+metadataSuffix] = true, true
 	}

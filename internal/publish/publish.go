@@ -39,6 +39,9 @@ type Config struct {
 	Rescan time.Duration
 	// Now is the clock, time.Now.
 	Now func() time.Time
+	// Told hears how far WriteAll, WriteStale and Repair have come, in pages of
+	// projects; it may be nil.
+	Told func(done, all int)
 }
 
 const (
@@ -63,6 +66,7 @@ type Publisher struct {
 	patience *patience
 	pace     pace
 	marked   atomic.Bool // everything was marked stale because the site was empty
+	waited   atomic.Bool // the root index has let one round pass for a page to come
 
 	nPages, nFiles, nRoots, nFailures atomic.Int64
 

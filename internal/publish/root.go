@@ -31,11 +31,28 @@ func (p *Publisher) writeStaleRoot(ctx context.Context) error {
 	if err := p.refill(ctx); err != nil {
 		return err
 	}
-	_, listed, err := p.staleScopes(ctx)
+	scopes, listed, err := p.staleScopes(ctx)
 	if err != nil || listed == nil {
 		return err
 	}
+	// An index without a page that is being written would keep that name waiting
+	// for a whole pace. The pages wake us when they are there; a page that cannot be
+	// written is waited for only once.
+	if p.awaitsPage(scopes) && p.waited.CompareAndSwap(false, true) {
+		return nil
+	}
+	p.waited.Store(false)
 	return p.writeRoot(ctx)
+}
+
+// awaitsPage says whether a project that is stale has no page at all.
+func (p *Publisher) awaitsPage(scopes map[string]bool) bool {
+	for name := range scopes {
+		if name != store.RootScope && !p.hasPage(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // staleScopes reads which pages are stale; root is nil if the root index is not.
@@ -166,6 +183,9 @@ func (p *Publisher) removeProject(name string) error {
 	return os.RemoveAll(dir)
 }
 
+// strayGeneration is no row's: what is done under it forgets nothing.
+const strayGeneration = 0
+
 // strays finds the folders that no row names, and removes the files that a crash
 // left half-made beside the root index.
 func (p *Publisher) strays(ctx context.Context) ([]store.StalePage, error) {
@@ -190,8 +210,7 @@ func (p *Publisher) strays(ctx context.Context) ([]store.StalePage, error) {
 	for _, f := range found {
 		switch {
 		case f.IsDir() && !known[f.Name()]:
-			// Generation 0 is nobody's: a row of this scope stays what it is.
-			out = append(out, store.StalePage{Scope: f.Name()})
+			out = append(out, store.StalePage{Scope: f.Name(), Generation: strayGeneration})
 		case !f.IsDir() && strings.HasPrefix(f.Name(), ".index."):
 			if err := os.Remove(filepath.Join(p.simple(), f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("look for strays: %w", err)

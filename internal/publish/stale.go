@@ -3,8 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,8 +112,10 @@ func (p *Publisher) writePages(ctx context.Context, pages []store.StalePage) (ma
 
 // done forgets that a page was stale: the last step, since it ends the retries.
 func (p *Publisher) done(ctx context.Context, s store.StalePage) error {
-	if err := p.cfg.Store.PageWritten(ctx, s); err != nil {
-		return err
+	if s.Generation != strayGeneration {
+		if err := p.cfg.Store.PageWritten(ctx, s); err != nil {
+			return err
+		}
 	}
 	p.patience.succeeded(s.Scope)
 	if s.Scope == store.RootScope {
@@ -124,27 +124,4 @@ func (p *Publisher) done(ctx context.Context, s store.StalePage) error {
 		p.at(crash.PublishDone, s.Scope)
 	}
 	return nil
-}
-
-// WriteAll writes every page of the site now and removes what no row names. It
-// goes on after an error; what it returns names each page that is not written.
-func (p *Publisher) WriteAll(ctx context.Context) error {
-	if _, err := p.cfg.Store.MarkAllStale(ctx); err != nil {
-		return fmt.Errorf("write all pages: %w", err)
-	}
-	pages, err := p.cfg.Store.StalePages(ctx, math.MaxInt32)
-	if err != nil {
-		return fmt.Errorf("write all pages: %w", err)
-	}
-	pages = slices.DeleteFunc(pages, func(s store.StalePage) bool { return s.Scope == store.RootScope })
-	strays, err := p.strays(ctx)
-	errs := []error{err}
-	for batch := range slices.Chunk(append(pages, strays...), batchSize) {
-		failed, err := p.writePages(ctx, batch)
-		errs = append(errs, err)
-		for _, err := range failed {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(append(errs, p.writeRoot(ctx))...)
 }
