@@ -146,7 +146,9 @@ func (a *Agent) farewell(ctx context.Context) {
 		return
 	}
 	a.reportAll(ctx)
-	if _, err := a.wire.Beat(ctx, a.pulse()); err != nil {
+	last := a.pulse()
+	last.Leaving = true
+	if _, err := a.wire.Beat(ctx, last); err != nil {
 		a.log.Debug().Err(err).Msg("last beat not sent")
 	}
 }

@@ -44,6 +44,7 @@ func (a *Agent) pulse() bus.Beat {
 	f := a.board.facts()
 	return bus.Beat{
 		Held:        f.held(),
+		Asking:      f.request,
 		Doing:       f.doing(),
 		Load:        senseLoad(),
 		Temperature: senseTemperature(),

@@ -24,6 +24,7 @@ type facts struct {
 	welcome  bus.Welcome // of the last hello
 	paused   bool        // ask for no further job
 	asking   bool        // a lease may be on its way to us
+	request  string      // put, and not answered yet: its lease, if any, is ours
 	building *building   // nil: nothing
 	finished []string    // tokens of the results in the spool, oldest first
 }
@@ -79,17 +80,26 @@ func (b *board) await(ctx context.Context, ok func(facts) bool) (facts, error) {
 
 // startAsking says whether a job may still be asked for; from then on a lease
 // may be on its way.
-func (b *board) startAsking() (ok bool) {
+func (b *board) startAsking(request string) (ok bool) {
 	b.change(func(f *facts) {
-		ok = mayAsk(*f)
-		f.asking = ok
+		if ok = mayAsk(*f); ok {
+			f.asking, f.request = true, request
+		}
 	})
 	return ok
 }
 
+// stopAsking is said when no answer came: the same request will be put again.
 func (b *board) stopAsking() {
 	b.change(func(f *facts) { f.asking = false })
 }
+
+// answered forgets the request, for whose lease nobody will ask any more.
+func (b *board) answered() {
+	b.change((*facts).endRequest)
+}
+
+func (f *facts) endRequest() { f.asking, f.request = false, "" }
 
 // held are the tokens that beats keep alive: of the build under way and of what
 // is finished but not yet accepted.

@@ -45,10 +45,12 @@ func greetTrouble(err error) string {
 }
 
 func (a *Agent) hello() bus.Hello {
+	f := a.board.facts()
 	return bus.Hello{
 		Version: a.cfg.Version,
 		Targets: []bus.ServedTarget{{Target: a.target(), Facts: a.cfg.Python.Facts()}},
-		Held:    a.board.facts().held(),
+		Held:    f.held(),
+		Asking:  f.request,
 		Machine: senseModel(),
 		OS:      a.cfg.Python.OS,
 		Memory:  senseMemory("MemTotal"),

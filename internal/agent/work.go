@@ -29,6 +29,7 @@ func (a *Agent) work(take, build context.Context) {
 	for a.ready(take) {
 		lease := a.ask(take)
 		if lease == nil {
+			a.board.answered()
 			continue
 		}
 		err := a.do(build, *lease)
@@ -78,7 +79,7 @@ func (a *Agent) ask(take context.Context) *farm.Lease {
 		if _, err := a.board.await(take, mayAsk); err != nil {
 			return nil
 		}
-		if !a.board.startAsking() {
+		if !a.board.startAsking(request) {
 			continue
 		}
 		reply, err := a.question(take, request)
@@ -122,13 +123,16 @@ func (a *Agent) question(ctx context.Context, request string) (bus.NextReply, er
 // the job is then reported as such, if that can be written down at all.
 func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 	if err := a.refuse(lease); err != nil {
-		a.board.stopAsking()
+		a.board.answered()
 		return err
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	started := time.Now()
-	a.board.change(func(f *facts) { f.building, f.asking = &building{lease: lease, end: end}, false })
+	a.board.change(func(f *facts) {
+		f.building = &building{lease: lease, end: end}
+		f.endRequest()
+	})
 	a.jobLog(lease).Info().Msg("build begins")
 	a.observe(Leased, lease.Token)
 	// Nothing is kept of a lease before its result: what cannot be built to the

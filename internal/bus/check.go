@@ -102,6 +102,7 @@ func (m Hello) check() error {
 		c.text("facts.codename", t.Facts.Codename, maxWord)
 	}
 	c.words("held", m.Held)
+	c.text("asking", m.Asking, maxWord)
 	c.text("machine", m.Machine, maxText)
 	c.text("os", m.OS, maxText)
 	c.size("memory", m.Memory)
@@ -122,6 +123,7 @@ func (m Next) check() error {
 func (m Beat) check() error {
 	var c checker
 	c.words("held", m.Held)
+	c.text("asking", m.Asking, maxWord)
 	c.text("doing", m.Doing, maxText)
 	c.number("load", m.Load)
 	c.number("temperature", m.Temperature)

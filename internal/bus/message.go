@@ -28,6 +28,7 @@ type Hello struct {
 	Version string         `json:"version"` // of the program
 	Targets []ServedTarget `json:"targets"`
 	Held    []string       `json:"held"`    // tokens of leases that it builds, or has finished and not reported
+	Asking  string         `json:"asking"`  // Request that got no answer yet and will be put again; its lease stays
 	Machine string         `json:"machine"` // "Raspberry Pi 4 Model B"
 	OS      string         `json:"os"`      // "Debian GNU/Linux 12 (bookworm)"
 	Memory  int64          `json:"memory"`  // bytes
@@ -64,6 +65,8 @@ type NextReply struct {
 type Beat struct {
 	Head
 	Held        []string `json:"held"`        // as in Hello; these are renewed
+	Asking      string   `json:"asking"`      // as in Hello
+	Leaving     bool     `json:"leaving"`     // the last beat: what is not held is free at once
 	Doing       string   `json:"doing"`       // "building numpy 1.26.4", for people
 	Load        float64  `json:"load"`        // of the last minute
 	Temperature float64  `json:"temperature"` // °C; 0 when unknown

@@ -48,8 +48,9 @@ type Config struct {
 // Dispatcher answers slaves. Make it with New and register its Hello, Next and
 // Beat on the bus while Run runs.
 type Dispatcher struct {
-	cfg  Config
-	wake *broadcast
+	cfg       Config
+	wake      *broadcast
+	questions questions
 }
 
 // New makes a dispatcher; it does nothing until Run.
@@ -120,8 +121,9 @@ func (d *Dispatcher) welcome(ctx context.Context, slave store.SlaveRow, h bus.He
 	if err := d.cfg.Store.SlaveSaidHello(ctx, slave.ID, h); err != nil {
 		return bus.Welcome{}, err
 	}
-	// At once, without grace: a slave that says hello has no question under way.
-	if _, err := d.cfg.Store.FreeOthers(ctx, slave.ID, h.Held, 0); err != nil {
+	// At once, without grace: a slave that says hello has no question under way, at
+	// most one that it will put again.
+	if err := d.freeOthers(ctx, slave, h.Held, h.Asking, 0); err != nil {
 		return bus.Welcome{}, err
 	}
 	gone, err := d.cfg.Store.Renew(ctx, slave.ID, h.Held, d.cfg.Lease, "", bus.Beat{Held: h.Held})
@@ -135,6 +137,15 @@ func (d *Dispatcher) welcome(ctx context.Context, slave store.SlaveRow, h bus.He
 		HTTP: d.cfg.HTTP, Index: d.cfg.HTTP + "/simple/", Upstream: d.cfg.Upstream,
 		Beat: d.cfg.Lease / 3, Lease: d.cfg.Lease, Drop: drop,
 	}, err
+}
+
+// freeOthers takes back what the slave neither holds nor asks for.
+func (d *Dispatcher) freeOthers(ctx context.Context, slave store.SlaveRow, held []string, asking string, grace time.Duration) error {
+	if grace == 0 {
+		d.questions.dismiss(slave.ID, asking)
+	}
+	_, err := d.cfg.Store.FreeOthers(ctx, slave.ID, held, asking, grace)
+	return err
 }
 
 // checkTargets holds a slave's targets against the farm's and learns the facts
@@ -196,7 +207,14 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 	if err != nil {
 		return bus.NextReply{Error: err.Error()}
 	}
+	// A slave that asks anew has its answer to what it asked before, or forgot it.
+	d.questions.dismiss(slave.ID, n.Request)
+	ctx, over := d.questions.begin(ctx, slave.ID, n.Request)
 	lease, err := d.await(ctx, claim)
+	over()
+	if dismissed := context.Cause(ctx); lease == nil && errors.Is(dismissed, errDismissed) {
+		return bus.NextReply{Error: dismissed.Error()}
+	}
 	if err != nil {
 		d.cfg.Log.Error().Err(err).Str("slave", name).Msg("claim failed")
 		return bus.NextReply{Error: err.Error()}
@@ -272,7 +290,11 @@ func (d *Dispatcher) renew(ctx context.Context, slave store.SlaveRow, b bus.Beat
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.cfg.Store.FreeOthers(ctx, slave.ID, b.Held, inFlight); err != nil {
+	grace := inFlight
+	if b.Leaving {
+		grace = 0
+	}
+	if err := d.freeOthers(ctx, slave, b.Held, b.Asking, grace); err != nil {
 		return nil, err
 	}
 	return d.useless(ctx, slave.ID, gone)

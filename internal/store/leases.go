@@ -194,22 +194,23 @@ with gone as (
 	return n, nil
 }
 
-// FreeOthers takes back a slave's leases that it does not say it holds. Leases
+// FreeOthers takes back a slave's leases that it does not say it holds, but for
+// that of the request asking, which it will put again: "" if there is none. Leases
 // younger than grace are left: their reply may still be on its way.
-func (s *Store) FreeOthers(ctx context.Context, slave int64, held []string, grace time.Duration) (int64, error) {
+func (s *Store) FreeOthers(ctx context.Context, slave int64, held []string, asking string, grace time.Duration) (int64, error) {
 	const q = `
 with gone as (
     select j.id, j.lease_token as token, true as counts
     from jobs j join builds b on b.token = j.lease_token
     where j.lease_slave_id = $2 and j.state = 'leased'
-    and not j.lease_token = any($3) and b.started_at <= now() - $4::interval
+    and not j.lease_token = any($3) and b.request <> $5 and b.started_at <= now() - $4::interval
     for update of j skip locked
 )` + lost
 	if held == nil {
 		held = []string{}
 	}
 	var n int64
-	if err := s.pool.QueryRow(ctx, q, MaxLosses, slave, held, grace).Scan(&n); err != nil {
+	if err := s.pool.QueryRow(ctx, q, MaxLosses, slave, held, grace, asking).Scan(&n); err != nil {
 		return 0, fmt.Errorf("free the other leases of slave %d: %w", slave, translate(err))
 	}
 	return n, nil

@@ -144,12 +144,12 @@ func TestFreeOthersSparesHeldAndYoung(t *testing.T) {
 	w.add("demo", "1.0", "2.0")
 	held, _ := w.claim("a", "r1")
 	other, _ := w.claim("a", "r2")
-	n, err := w.FreeOthers(t.Context(), w.slaves["a"], []string{held.Token}, time.Hour)
+	n, err := w.FreeOthers(t.Context(), w.slaves["a"], []string{held.Token}, "", time.Hour)
 	w.must(err)
 	if n != 0 {
 		t.Errorf("%d young leases freed", n)
 	}
-	n, err = w.FreeOthers(t.Context(), w.slaves["a"], []string{held.Token}, 0)
+	n, err = w.FreeOthers(t.Context(), w.slaves["a"], []string{held.Token}, "", 0)
 	w.must(err)
 	if n != 1 || w.state("demo", other.Version).State != farm.Queued || w.state("demo", held.Version).State != farm.Leased {
 		t.Errorf("freed %d", n)

@@ -120,7 +120,7 @@ func TestRevokedBringsNothing(t *testing.T) {
 	w := newWorld(t)
 	w.add("demo", "1.0", "2.0")
 	lost, _ := w.claim("a", "r1")
-	_, err := w.FreeOthers(t.Context(), w.slaves["a"], nil, 0)
+	_, err := w.FreeOthers(t.Context(), w.slaves["a"], nil, "", 0)
 	w.must(err)
 	w.must(w.exec(`update jobs set not_before = now() + interval '1 hour' where id = $1`, lost.Job))
 	held, ok := w.claim("a", "r2")
