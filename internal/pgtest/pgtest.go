@@ -29,14 +29,17 @@ var shared = newServer()
 
 // Main runs the tests and then ends the server, if any test asked for one. It
 // does not return.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has more to end: it returns the exit code.
+func Run(m *testing.M) int {
 	shared.allow()
 	code := m.Run()
 	if err := shared.close(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
 }
 
 // New returns the connection URL of a fresh database with the farm's schema,
