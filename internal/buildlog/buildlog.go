@@ -75,7 +75,7 @@ func Compressed(stored io.ReaderAt) (bool, error) {
 const magic = "\x1f\x8b\x08"
 
 // Text reads the text of a stored log. Its errors match ErrTooLong, ErrDamaged,
-// or are those of ctx or of stored.
+// or are the cause of ctx, or those of stored.
 func Text(ctx context.Context, stored io.Reader) io.Reader {
 	return &text{ctx: ctx, in: bufio.NewReader(stored), max: MaxText}
 }
@@ -90,8 +90,8 @@ type text struct {
 }
 
 func (t *text) Read(p []byte) (int, error) {
-	if err := t.ctx.Err(); err != nil {
-		return 0, err
+	if t.ctx.Err() != nil {
+		return 0, context.Cause(t.ctx)
 	}
 	if t.out == nil {
 		if err := t.open(); err != nil {
@@ -131,7 +131,7 @@ func (t *text) open() error {
 
 // damage gives the faults of the format one name.
 func damage(err error) error {
-	if err == nil || err == io.EOF || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || err == io.EOF {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)

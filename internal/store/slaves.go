@@ -16,7 +16,7 @@ type SlaveRow struct {
 	ID        int64      `json:"-"`
 	Name      string     `json:"name"`
 	Role      farm.Role  `json:"role"`
-	PublicKey string     `json:"public_key"`
+	PublicKey string     `json:"-"` // for the master's own use: nobody who reads JSON needs it
 	Revoked   bool       `json:"revoked"`
 	Paused    bool       `json:"paused"`
 	Doing     string     `json:"doing"`

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Status is the farm now, in numbers; its JSON is what `master status` and the
-// API print.
+// Status is the farm now, in numbers; its JSON is what `master status --json`
+// prints and /api/v1/status answers, there without the slaves that do not work.
 type Status struct {
 	Schema     int                         `json:"schema"`
 	Jobs       map[string]map[string]int64 `json:"jobs"` // target → state → jobs

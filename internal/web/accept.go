@@ -12,6 +12,7 @@ type variant struct {
 	accept  []string // the media types that ask for it
 	content string   // the Content-Type that it is answered with
 	file    string
+	form    string // one letter that tells it from the others in an ETag
 }
 
 // variants are the forms of PEP 691. "latest" asks for the newest version of a
@@ -20,15 +21,15 @@ func variants() []variant {
 	return []variant{
 		{
 			accept:  []string{"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"},
-			content: "application/vnd.pypi.simple.v1+json", file: "index.json",
+			content: "application/vnd.pypi.simple.v1+json", file: "index.json", form: "j",
 		},
 		{
 			accept:  []string{"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html"},
-			content: "application/vnd.pypi.simple.v1+html; charset=utf-8", file: "index.html",
+			content: "application/vnd.pypi.simple.v1+html; charset=utf-8", file: "index.html", form: "v",
 		},
 		{
 			accept:  []string{"text/html"},
-			content: "text/html; charset=utf-8", file: "index.html",
+			content: "text/html; charset=utf-8", file: "index.html", form: "h",
 		},
 	}
 }
@@ -135,16 +136,19 @@ func parseRange(element string) (mediaRange, bool) {
 	if !ok || kind == "" || subtype == "" || kind == "*" && subtype != "*" {
 		return mediaRange{}, false
 	}
-	m := mediaRange{kind: kind, subtype: subtype, weight: 1}
+	weight, ok := weightOf(params)
+	return mediaRange{kind, subtype, weight}, ok
+}
+
+// weightOf finds the weight among the parameters of an element; without one it is 1.
+func weightOf(params string) (weight float64, ok bool) {
 	for p := range strings.SplitSeq(params, ";") {
 		name, value, _ := strings.Cut(p, "=")
-		if !strings.EqualFold(strings.TrimSpace(name), "q") {
-			continue
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			return parseWeight(strings.TrimSpace(value))
 		}
-		m.weight, ok = parseWeight(strings.TrimSpace(value))
-		return m, ok
 	}
-	return m, true
+	return 1, true
 }
 
 // parseWeight reads a number from 0 to 1 with at most three decimals: not the

@@ -2,13 +2,10 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
 	"path"
 	"strings"
-	"time"
 
 	"pinwheel/internal/pep"
 )
@@ -55,15 +52,14 @@ func (s *site) project(w http.ResponseWriter, r *http.Request) {
 // are there: just after a crash one of them may be missing for a moment.
 func (s *site) page(w http.ResponseWriter, r *http.Request, dir string) {
 	// Also on errors: a cache in between must not give one visitor's to another.
-	w.Header().Set("Vary", "Accept")
+	w.Header().Set("Vary", "Accept, Accept-Encoding")
 	allowed := negotiate(strings.Join(r.Header.Values("Accept"), ","))
 	if len(allowed) == 0 {
 		say(w, http.StatusNotAcceptable, "this page exists as "+offered())
 		return
 	}
 	for _, v := range allowed {
-		// A page changes at any moment: caches may keep it, but must ask.
-		err := s.send(w, r, path.Join(dir, v.file), v.content, "no-cache")
+		err := s.sendPage(w, r, path.Join(dir, v.file), v)
 		if !errors.Is(err, fs.ErrNotExist) {
 			if err != nil {
 				s.broken(w, r, err)
@@ -99,50 +95,10 @@ func (s *site) file(w http.ResponseWriter, r *http.Request) {
 	if isMetadata {
 		content = "text/plain; charset=utf-8"
 	}
-	// A published file never changes (design 7).
-	err := s.send(w, r, path.Join("simple", project, file), content, "public, max-age=31536000, immutable")
+	err := s.sendFile(w, r, path.Join("simple", project, file), content)
 	if errors.Is(err, fs.ErrNotExist) {
 		notFound(w)
 	} else if err != nil {
 		s.broken(w, r, err)
 	}
-}
-
-// send answers with a file of the site, with its length, ranges and conditions.
-// While it returns an error, nothing is sent.
-func (s *site) send(w http.ResponseWriter, r *http.Request, name, content, cache string) error {
-	// Through the folder, which no ".." and no symlink leaves; opened anew each
-	// time, since the site may be deleted and written again while we run.
-	f, err := os.OpenInRoot(s.SiteDir, name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("serve %s: %w", name, err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("serve %s: %w", name, fs.ErrNotExist)
-	}
-	h := w.Header()
-	h.Set("Content-Type", content)
-	h.Set("Cache-Control", cache)
-	h.Set("ETag", etag(info, content))
-	// No time: two changes within one second would have the same.
-	http.ServeContent(w, r, "", time.Time{}, f)
-	return nil
-}
-
-// etag tells apart what stood under one name at different times, and the variants
-// of a page. A rename gives a new file, so its time in nanoseconds is a new one.
-func etag(info fs.FileInfo, content string) string {
-	form := "b"
-	if strings.Contains(content, "html") {
-		form = "h"
-		if strings.HasPrefix(content, "application/") {
-			form = "v"
-		}
-	}
-	return fmt.Sprintf(`"%x-%x-%s"`, info.ModTime().UnixNano(), info.Size(), form)
 }

@@ -32,8 +32,9 @@ type Config struct {
 	Depot   Depot
 	SiteDir string // as publish writes it
 	Log     zerolog.Logger
-	Upload  http.Handler // mounted at PUT /upload/; nil: no uploads
-	Version string       // of the program, for people
+	Upload  http.Handler     // mounted at PUT /upload/; nil: no uploads
+	Version string           // of the program, for people
+	Now     func() time.Time // the clock; nil: time.Now
 }
 
 type site struct{ Config }
@@ -41,6 +42,9 @@ type site struct{ Config }
 // New makes the handler of the whole site. Paths are matched with their method:
 // another one is answered with 405 and what is allowed.
 func New(cfg Config) http.Handler {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	cfg.Log = cfg.Log.With().Str("part", "web").Logger()
 	s := &site{cfg}
 	mux := http.NewServeMux()
