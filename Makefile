@@ -25,7 +25,7 @@ LDFLAGS = -s -w -X pinwheel/internal/cli.version=$(VERSION) -X pinwheel/internal
 BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check cross man clean setup \
+.PHONY: help build demo test check cross man bench clean setup \
         check-format check-vet check-lint check-table check-tidy check-race FORCE
 
 help: ## list the targets
