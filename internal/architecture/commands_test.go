@@ -90,8 +90,8 @@ func (x tree) wrong(program, words string) string {
 			page += "-" + w
 		case x.group(page) && aCommand.MatchString(w) && w != "help":
 			return page + " has no command " + w
-		case strings.ContainsAny(w, "&|;><"):
-			return "" // the rest is the shell's
+		case strings.ContainsAny(w, "&|;><#"):
+			return "" // the rest is the shell's, or a comment
 		}
 	}
 	return ""

@@ -52,8 +52,9 @@ func skipsWithReason() map[string][]string {
 // sleepsWithReason has the files whose tests may sleep.
 func sleepsWithReason() map[string]string {
 	return map[string]string{
-		"internal/bench/idle_test.go":   "measures what programs take while nothing happens",
-		"internal/bench/upload_test.go": "asks for a page as a pip would, until it shows the wheel: that time is the result",
+		"internal/bench/idle_test.go":     "measures what programs take while nothing happens",
+		"internal/dispatch/sweep_test.go": "in fake time: its helpers run in bubbles of synctest only",
+		"internal/bench/upload_test.go":   "asks for a page as a pip would, until it shows the wheel: that time is the result",
 	}
 }
 
