@@ -9,7 +9,6 @@ package dispatch
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -51,13 +50,15 @@ type Dispatcher struct {
 	cfg       Config
 	wake      *broadcast
 	questions questions
+	poll      time.Duration
+	waits     func() // for tests: called when a question begins to wait
 }
 
 // New makes a dispatcher; it does nothing until Run.
 func New(cfg Config) *Dispatcher {
 	cfg.Lease = cmp.Or(cfg.Lease, DefaultLease)
 	cfg.Log = cfg.Log.With().Str("part", "dispatch").Logger()
-	return &Dispatcher{cfg: cfg, wake: newBroadcast()}
+	return &Dispatcher{cfg: cfg, wake: newBroadcast(), poll: longPoll, waits: func() {}}
 }
 
 // Run wakes waiting slaves when work is queued and takes back expired leases,
@@ -71,51 +72,42 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	)
 }
 
-// sweep expires leases. It waits one whole lease first, and again after every
-// outage: slaves could not renew while the master, the database or NATS was away.
+// sweep takes expired leases back until ctx ends.
 func (d *Dispatcher) sweep(ctx context.Context) error {
-	notBefore := time.Now().Add(d.cfg.Lease)
-	return service.Loop{
-		Every: d.cfg.Lease / 10,
-		Log:   d.cfg.Log,
-		Do: func(ctx context.Context) error {
-			if d.cfg.Wire != nil && !d.cfg.Wire() {
-				notBefore = time.Now().Add(d.cfg.Lease)
-			}
-			if time.Now().Before(notBefore) {
-				return d.cfg.Store.Ping(ctx) // to see an outage that begins and ends while we wait
-			}
-			n, err := d.cfg.Store.Sweep(ctx, d.cfg.Lease)
-			if err != nil {
-				notBefore = time.Now().Add(d.cfg.Lease)
-				return err
-			}
-			if n > 0 {
-				d.cfg.Log.Warn().Int64("leases", n).Msg("expired leases taken back")
-			}
-			return nil
-		},
-	}.Run(ctx)
+	s := newSweeper(d.cfg.Lease, time.Now)
+	s.ping, s.take = d.cfg.Store.Ping, d.takeExpired
+	if d.cfg.Wire != nil {
+		s.wire = d.cfg.Wire
+	}
+	return service.Loop{Every: d.cfg.Lease / 10, Log: d.cfg.Log, Do: s.round}.Run(ctx)
+}
+
+func (d *Dispatcher) takeExpired(ctx context.Context) error {
+	n, err := d.cfg.Store.Sweep(ctx, d.cfg.Lease)
+	if n > 0 {
+		d.cfg.Log.Warn().Int64("leases", n).Msg("expired leases taken back")
+	}
+	return err
 }
 
 // Hello registers a slave's facts, frees what it no longer holds, and tells it
 // the farm's settings.
 func (d *Dispatcher) Hello(ctx context.Context, name string, h bus.Hello) bus.Welcome {
-	slave, err := d.slave(ctx, name)
+	w, err := d.welcome(ctx, name, h)
 	if err != nil {
-		return bus.Welcome{Error: err.Error()}
-	}
-	w, err := d.welcome(ctx, slave, h)
-	if err != nil {
-		d.cfg.Log.Warn().Err(err).Str("slave", name).Msg("hello refused")
+		d.refused(name, "hello", err)
 		return bus.Welcome{Error: err.Error()}
 	}
 	d.cfg.Log.Info().Str("slave", name).Str("version", h.Version).Int("held", len(h.Held)).Msg("slave said hello")
 	return w
 }
 
-func (d *Dispatcher) welcome(ctx context.Context, slave store.SlaveRow, h bus.Hello) (bus.Welcome, error) {
-	if err := d.checkTargets(ctx, h); err != nil {
+func (d *Dispatcher) welcome(ctx context.Context, name string, h bus.Hello) (bus.Welcome, error) {
+	slave, err := d.slave(ctx, name)
+	if err != nil {
+		return bus.Welcome{}, err
+	}
+	if err := d.learn(ctx, h.Targets); err != nil {
 		return bus.Welcome{}, err
 	}
 	if err := d.cfg.Store.SlaveSaidHello(ctx, slave.ID, h); err != nil {
@@ -148,33 +140,6 @@ func (d *Dispatcher) freeOthers(ctx context.Context, slave store.SlaveRow, held 
 	return err
 }
 
-// checkTargets holds a slave's targets against the farm's and learns the facts
-// that the farm did not have.
-func (d *Dispatcher) checkTargets(ctx context.Context, h bus.Hello) error {
-	known, err := d.cfg.Store.Targets(ctx)
-	if err != nil {
-		return err
-	}
-	for _, served := range h.Targets {
-		if !contains(known, served.Target) {
-			return fmt.Errorf("target %s is not one of this farm's; run `master target add %s`", served.Target, served.Target)
-		}
-		if err := d.cfg.Store.FillTargetFacts(ctx, served.Target, served.Facts); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func contains(rows []store.TargetRow, t farm.Target) bool {
-	for _, r := range rows {
-		if r.Target == t {
-			return true
-		}
-	}
-	return false
-}
-
 // useless picks, of the tokens that are leases no longer, those whose work can
 // not count any more. A lease that merely expired is worth finishing: good work
 // is never thrown away (design 4).
@@ -194,110 +159,40 @@ func (d *Dispatcher) useless(ctx context.Context, slave int64, gone []string) ([
 	return drop, nil
 }
 
-// Next leases a job to a slave, or waits a little for one to be queued.
-func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.NextReply {
-	slave, err := d.slave(ctx, name)
-	if err != nil {
-		return bus.NextReply{Error: err.Error()}
-	}
-	if slave.Paused || n.Request == "" {
-		return bus.NextReply{}
-	}
-	claim, err := d.claimFor(ctx, slave, n)
-	if err != nil {
-		return bus.NextReply{Error: err.Error()}
-	}
-	// A slave that asks anew has its answer to what it asked before, or forgot it.
-	d.questions.dismiss(slave.ID, n.Request)
-	ctx, over := d.questions.begin(ctx, slave.ID, n.Request)
-	lease, err := d.await(ctx, claim)
-	over()
-	if dismissed := context.Cause(ctx); lease == nil && errors.Is(dismissed, errDismissed) {
-		return bus.NextReply{Error: dismissed.Error()}
-	}
-	if err != nil {
-		d.cfg.Log.Error().Err(err).Str("slave", name).Msg("claim failed")
-		return bus.NextReply{Error: err.Error()}
-	}
-	if lease != nil {
-		// Row before answer: a lease that the slave does not hear of is found by
-		// the request's id when it asks again, but an answer without a row would
-		// be work for nobody.
-		crash.At(crash.DispatchLeased)
-		d.cfg.Log.Info().Str("slave", name).Int64("job", lease.Job).Str("package", lease.Package).
-			Str("version", lease.Version).Str("target", lease.Target.String()).Msg("leased")
-	}
-	return bus.NextReply{Lease: lease}
-}
-
-func (d *Dispatcher) claimFor(ctx context.Context, slave store.SlaveRow, n bus.Next) (store.ClaimRequest, error) {
-	rows, err := d.cfg.Store.Targets(ctx)
-	if err != nil {
-		return store.ClaimRequest{}, err
-	}
-	c := store.ClaimRequest{Slave: slave.ID, Request: n.Request, Token: rand.Text(), Length: d.cfg.Lease}
-	for _, r := range rows { // in the farm's order, lowest Python first
-		for _, t := range n.Targets {
-			if r.Target == t {
-				c.Targets = append(c.Targets, r.ID)
-			}
-		}
-	}
-	return c, nil
-}
-
-// await claims, and while there is nothing to claim waits to be woken. The
-// channel is taken before the claim: a wake-up between the two is not missed.
-func (d *Dispatcher) await(ctx context.Context, c store.ClaimRequest) (*farm.Lease, error) {
-	deadline := time.NewTimer(longPoll)
-	defer deadline.Stop()
-	for {
-		woken := d.wake.next()
-		lease, ok, err := d.cfg.Store.Claim(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			lease.Limits = d.cfg.Limits.Fill()
-			return &lease, nil
-		}
-		select {
-		case <-woken:
-		case <-deadline.C:
-			return nil, nil
-		case <-ctx.Done():
-			return nil, nil
-		}
-	}
-}
-
 // Beat renews a slave's leases and tells it which builds have become useless.
 func (d *Dispatcher) Beat(ctx context.Context, name string, b bus.Beat) bus.BeatReply {
-	slave, err := d.slave(ctx, name)
+	reply, err := d.renew(ctx, name, b)
 	if err != nil {
+		d.refused(name, "beat", err)
 		return bus.BeatReply{Error: err.Error()}
 	}
-	abort, err := d.renew(ctx, slave, b)
-	if err != nil {
-		d.cfg.Log.Error().Err(err).Str("slave", name).Msg("beat not kept")
-		return bus.BeatReply{Error: err.Error()}
-	}
-	return bus.BeatReply{Abort: abort, Paused: slave.Paused}
+	return reply
 }
 
-func (d *Dispatcher) renew(ctx context.Context, slave store.SlaveRow, b bus.Beat) ([]string, error) {
+func (d *Dispatcher) renew(ctx context.Context, name string, b bus.Beat) (bus.BeatReply, error) {
+	slave, err := d.slave(ctx, name)
+	if err != nil {
+		return bus.BeatReply{}, err
+	}
 	gone, err := d.cfg.Store.Renew(ctx, slave.ID, b.Held, d.cfg.Lease, b.Doing, b)
 	if err != nil {
-		return nil, err
+		return bus.BeatReply{}, err
 	}
 	grace := inFlight
 	if b.Leaving {
 		grace = 0
 	}
 	if err := d.freeOthers(ctx, slave, b.Held, b.Asking, grace); err != nil {
-		return nil, err
+		return bus.BeatReply{}, err
 	}
-	return d.useless(ctx, slave.ID, gone)
+	abort, err := d.useless(ctx, slave.ID, gone)
+	return bus.BeatReply{Abort: abort, Paused: slave.Paused}, err
+}
+
+// refused keeps a trace of what a slave was told. It is a warning: the slave asks
+// again, and of a database that is away the loops say it louder.
+func (d *Dispatcher) refused(name, kind string, err error) {
+	d.cfg.Log.Warn().Err(err).Str("slave", name).Msg(kind + " refused")
 }
 
 // slave finds who speaks. The name comes from the subject, which the bus let

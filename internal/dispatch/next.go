@@ -1,0 +1,105 @@
+package dispatch
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/crash"
+	"pinwheel/internal/farm"
+	"pinwheel/internal/store"
+)
+
+// Next leases a job to a slave, or waits a little for one to be queued.
+func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.NextReply {
+	lease, err := d.lease(ctx, name, n)
+	if err != nil {
+		d.refused(name, "next", err)
+		return bus.NextReply{Error: err.Error()}
+	}
+	if lease != nil {
+		// Row before answer: a lease that the slave does not hear of is found by
+		// the request's id when it asks again, but an answer without a row would
+		// be work for nobody.
+		crash.At(crash.DispatchLeased)
+		d.cfg.Log.Info().Str("slave", name).Int64("job", lease.Job).Str("package", lease.Package).
+			Str("version", lease.Version).Str("target", lease.Target.String()).Msg("leased")
+	}
+	return bus.NextReply{Lease: lease}
+}
+
+func (d *Dispatcher) lease(ctx context.Context, name string, n bus.Next) (*farm.Lease, error) {
+	slave, err := d.slave(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	claim, err := d.claimFor(ctx, slave, n)
+	if err != nil {
+		return nil, err
+	}
+	// A slave that asks anew has its answer to what it asked before, or forgot it.
+	d.questions.dismiss(slave.ID, n.Request)
+	waiting, over := d.questions.begin(ctx, slave.ID, n.Request)
+	defer over()
+	lease, err := d.await(ctx, waiting, claim, slave.Paused)
+	if cause := context.Cause(waiting); lease == nil && err == nil && errors.Is(cause, errDismissed) {
+		return nil, cause
+	}
+	return lease, err
+}
+
+func (d *Dispatcher) claimFor(ctx context.Context, slave store.SlaveRow, n bus.Next) (store.ClaimRequest, error) {
+	c := store.ClaimRequest{Slave: slave.ID, Request: n.Request, Token: rand.Text(), Length: d.cfg.Lease}
+	if n.Request == "" {
+		return c, errors.New("a request for work without an id, which a repeat could not name")
+	}
+	rows, err := d.cfg.Store.Targets(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, r := range rows { // in the farm's order, lowest Python first
+		for _, t := range n.Targets {
+			if r.Target == t {
+				c.Targets = append(c.Targets, r.ID)
+			}
+		}
+	}
+	if len(c.Targets) == 0 { // it said hello, so they were retired since
+		return c, fmt.Errorf("none of the targets %v is one of this farm's any more; `master target add` brings one back", n.Targets)
+	}
+	return c, nil
+}
+
+// await claims, and while there is nothing to claim waits to be woken, until
+// waiting ends. The channel is taken before the claim: a wake-up between the two
+// is not missed. A claim under way is not broken off with the question, for it
+// might be committed all the same: who dismisses the question would not see it. A
+// paused slave waits like the others, or it would ask in vain without a pause.
+func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest, paused bool) (*farm.Lease, error) {
+	deadline := time.NewTimer(d.poll)
+	defer deadline.Stop()
+	for waiting.Err() == nil {
+		woken := d.wake.next()
+		if !paused {
+			lease, ok, err := d.cfg.Store.Claim(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				lease.Limits = d.cfg.Limits.Fill()
+				return &lease, nil
+			}
+		}
+		d.waits()
+		select {
+		case <-woken:
+		case <-deadline.C:
+			return nil, nil
+		case <-waiting.Done():
+		}
+	}
+	return nil, nil
+}

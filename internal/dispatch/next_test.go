@@ -1,0 +1,275 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pinwheel/internal/bus"
+	"pinwheel/internal/farm"
+)
+
+// TestLease is all that a slave must know of its job.
+func TestLease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Limits = farm.Limits{Timeout: time.Minute} })
+	l := w.lease("a", "demo")
+	if l.Token == "" || l.Job != w.job("demo").ID || l.Build == 0 {
+		t.Errorf("the lease is %+v", l)
+	}
+	want := farm.Lease{
+		Token: l.Token, Job: l.Job, Build: l.Build, Package: "demo", Version: "1.0", Target: young(), Length: time.Hour,
+		Sdist:  farm.Sdist{Filename: "demo-1.0.tar.gz", URL: "http://index.example/demo", SHA256: "abc", Size: 7},
+		Limits: farm.Limits{Timeout: time.Minute, LogLimit: farm.DefaultLogLimit},
+	}
+	if diff := cmp.Diff(want, *l); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	w.wantJob("demo", "leased a")
+}
+
+// TestLowestPythonFirst: whatever the order in which a slave names its targets.
+func TestLowestPythonFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.queue("first", young())
+	w.queue("second", old())
+	for i, want := range []farm.Target{old(), young()} {
+		if l := w.ask("a", want.String(), young(), old()); l == nil || l.Target != want {
+			t.Errorf("job %d is %+v, want one for %s", i+1, l, want)
+		}
+	}
+}
+
+// TestOnlyFittingWork: a slave is given what it can build.
+func TestOnlyFittingWork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.poll = time.Millisecond
+	w.queue("demo", old())
+	if l := w.ask("a", "1", young()); l != nil {
+		t.Errorf("was given %+v", l)
+	}
+	stranger := farm.Target{ABI: "cp313", Platform: "linux_armv7l"}
+	if l := w.ask("a", "2", stranger, old()); l == nil {
+		t.Error("a target that nobody knows keeps it from the one that is known")
+	}
+}
+
+// TestRepeats: a question whose answer was lost is answered with the same lease,
+// and a new one with another.
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.queue("one", young())
+	w.queue("two", young())
+	first := w.ask("a", "r")
+	if diff := cmp.Diff(first, w.ask("a", "r")); diff != "" {
+		t.Errorf("(-first +repeated)\n%s", diff)
+	}
+	if other := w.ask("b", "r"); other == nil || other.Token == first.Token || other.Job == first.Job {
+		t.Errorf("another slave's question of the same id is given %+v", other)
+	}
+	w.poll = time.Millisecond
+	if l := w.ask("a", "r2"); l != nil {
+		t.Errorf("there is no third job, and %+v was given", l)
+	}
+}
+
+// TestRepeatsAtOnce: the question and its repeat meet.
+func TestRepeatsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"p1", "p2", "p3", "p4"} {
+		w.queue(name, young())
+	}
+	const times = 8
+	got := make(chan *farm.Lease, times)
+	for range times {
+		go func() { got <- w.ask("a", "r") }()
+	}
+	tokens := map[string]bool{}
+	for range times {
+		if l := <-got; l != nil {
+			tokens[l.Token] = true
+		}
+	}
+	if len(tokens) != 1 {
+		t.Errorf("one question got %d leases", len(tokens))
+	}
+}
+
+// TestRepeatAfterTheEnd: a lease that has ended is not given twice.
+func TestRepeatAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.poll = time.Millisecond
+	w.lease("a", "demo")
+	w.hello("a") // holds nothing
+	w.wantJob("demo", "queued")
+	if l := w.ask("a", "a wants demo"); l != nil {
+		t.Errorf("the question of a lease that was lost is given %+v", l)
+	}
+	if l := w.ask("a", "new"); l == nil {
+		t.Error("a new question is given nothing")
+	}
+}
+
+// TestNewWorkWakes: those who wait have it with the commit that queued it.
+func TestNewWorkWakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run()
+	one, two := w.asking("a", "1"), w.asking("b", "1")
+	w.queue("demo", young())
+	select {
+	case r := <-one:
+		if r.Lease == nil || r.Lease.Package != "demo" {
+			t.Errorf("a was given %+v", r)
+		}
+	case r := <-two:
+		if r.Lease == nil || r.Lease.Package != "demo" {
+			t.Errorf("b was given %+v", r)
+		}
+		two = one
+	}
+	w.queue("more", young())
+	if r := <-two; r.Lease == nil || r.Lease.Package != "more" {
+		t.Errorf("the other was given %+v", r)
+	}
+}
+
+// TestWaitEnds: with nothing, and no error, when it is time or the slave has gone.
+func TestWaitEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.poll = time.Millisecond
+	if l := w.ask("a", "1"); l != nil {
+		t.Errorf("was given %+v", l)
+	}
+	w.poll = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	w.waits = cancel
+	if r := w.Next(ctx, "a", bus.Next{Request: "2", Targets: []farm.Target{young()}}); r.Lease != nil || r.Error != "" {
+		t.Errorf("was given %+v", r)
+	}
+}
+
+// TestPausedSlaveWaits: it is given nothing, and no reason to ask again at once.
+func TestPausedSlaveWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.queue("demo", young())
+	w.exec(`update slaves set paused = true where name = 'a'`)
+	reply := w.asking("a", "1")
+	if !w.beat("a").Paused || w.beat("b").Paused {
+		t.Error("beats tell the wrong slave to pause")
+	}
+	w.hello("a") // ends the question, which had not been answered yet
+	if r := <-reply; r.Lease != nil || r.Error != errDismissed.Error() {
+		t.Errorf("was given %+v", r)
+	}
+	w.poll = time.Millisecond
+	if l := w.ask("a", "2"); l != nil {
+		t.Errorf("a paused slave was given %+v", l)
+	}
+	w.wantJob("demo", "queued")
+}
+
+// TestDismissed: whoever says hello, or asks anew, does not wait for an answer of
+// before; nobody else's question ends.
+func TestDismissed(t *testing.T) {
+	t.Parallel()
+	for name, word := range map[string]func(*world){
+		"a hello":          func(w *world) { w.hello("a") },
+		"the last beat":    func(w *world) { w.Beat(w.t.Context(), "a", bus.Beat{Leaving: true}) },
+		"another question": func(w *world) { w.asking("a", "new") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.run()
+			stale, other := w.asking("a", "old"), w.asking("b", "other")
+			word(w)
+			if r := <-stale; r.Lease != nil || r.Error != errDismissed.Error() {
+				t.Errorf("the old question is answered with %+v", r)
+			}
+			// What asks anew may have the first, the other slave has the second.
+			w.queue("one", young())
+			w.queue("two", young())
+			if r := <-other; r.Lease == nil {
+				t.Errorf("another slave's question is answered with %+v", r)
+			}
+		})
+	}
+}
+
+// TestKeptQuestion: one that is put again is not dismissed by a hello or a beat
+// that speaks of it.
+func TestKeptQuestion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run()
+	kept := w.asking("a", "r")
+	w.Hello(t.Context(), "a", bus.Hello{Asking: "r"})
+	w.beat("a")
+	w.queue("demo", young())
+	if r := <-kept; r.Lease == nil {
+		t.Errorf("answered with %+v", r)
+	}
+}
+
+func TestNextRefuses(t *testing.T) {
+	t.Parallel()
+	good := bus.Next{Request: "r", Targets: []farm.Target{young()}}
+	cases := []struct {
+		name, slave string
+		next        bus.Next
+		setup       string
+		want        string
+	}{
+		{"a stranger", "x", good, ``, "slave x is not enrolled here; run `master enroll x`"},
+		{"a revoked slave", "a", good, `update slaves set revoked_at = now() where name = 'a'`, "slave a was revoked"},
+		{"no id", "a", bus.Next{Targets: good.Targets}, ``, "without an id"},
+		{"unknown targets", "a", bus.Next{Request: "r", Targets: []farm.Target{{ABI: "cp313", Platform: "linux_x86_64"}}}, ``, "[cp313-linux_x86_64]"},
+		{"retired targets", "a", good, `update targets set active = false`, "master target add"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.queue("demo", young())
+			if c.setup != "" {
+				w.exec(c.setup)
+			}
+			if r := w.Next(t.Context(), c.slave, c.next); r.Lease != nil || !strings.Contains(r.Error, c.want) {
+				t.Errorf("answered with %+v, want %q", r, c.want)
+			}
+			w.wantJob("demo", "queued")
+		})
+	}
+}
+
+// TestQuestions is the book of who waits, without a database.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	var q questions
+	one, over1 := q.begin(t.Context(), 1, "x")
+	two, over2 := q.begin(t.Context(), 1, "y")
+	three, over3 := q.begin(t.Context(), 2, "x")
+	go func() { <-one.Done(); over1() }()
+	q.dismiss(1, "y") // returns when over1 was called
+	if !errors.Is(context.Cause(one), errDismissed) || two.Err() != nil || three.Err() != nil {
+		t.Errorf("ended: %v, %v, %v", context.Cause(one), two.Err(), three.Err())
+	}
+	over2()
+	over3()
+	q.dismiss(1, "")
+	if len(q.open) != 0 {
+		t.Errorf("%d slaves are still in the book", len(q.open))
+	}
+}
