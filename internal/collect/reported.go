@@ -91,10 +91,6 @@ func (r *reported) damaged(file farm.File, found string) (bus.ReportReply, error
 }
 
 func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Report) (bus.ReportReply, error) {
-	holder, err := r.otherHolder(ctx)
-	if err != nil {
-		return bus.ReportReply{}, err
-	}
 	crash.At(crash.CollectVerified)
 	e := r.ending(farm.Failure{})
 	e.Findings = report.Findings
@@ -110,28 +106,11 @@ func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Rep
 	}
 	// From here on nothing can be lost: what follows only saves others work.
 	crash.At(crash.CollectCommitted)
-	if res.Abort != "" && holder != "" && r.cfg.Abort != nil {
-		r.cfg.Abort(holder, res.Abort)
+	if res.Abort != "" && r.cfg.Abort != nil {
+		r.cfg.Abort(res.Holder, res.Abort)
 	}
 	r.tell(res, file.Name)
 	return bus.ReportReply{Accepted: true, Reason: res.Why}, nil
-}
-
-// otherHolder names the slave that has the job now, if it is not the one that
-// reports. It is asked before the row forgets it. Should the job change hands in
-// between, the wrong slave hears of a token that is not its own, and the right
-// one hears of it at its next beat.
-func (r *reported) otherHolder(ctx context.Context) (string, error) {
-	if r.issued.Current {
-		return "", nil
-	}
-	jobs, err := r.cfg.Store.Jobs(ctx, store.Selector{
-		Package: r.issued.Package, Version: r.issued.Version, Target: r.issued.Target.String(),
-	})
-	if err != nil || len(jobs) == 0 {
-		return "", err
-	}
-	return jobs[0].Slave, nil
 }
 
 // reject ends the job as rejected, with its log. The slave's work is done all the

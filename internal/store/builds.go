@@ -89,7 +89,8 @@ type Result struct {
 	Counted bool       // it decided the job
 	State   farm.State // of the job now
 	Why     string     // plain words when it did not count
-	Abort   string     // token of another holder whose work is now useless
+	Abort   string     // token of another lease whose work is now useless
+	Holder  string     // the slave that has that lease
 }
 
 // FinishFailed records a failure. It counts only from the current lease; faults
@@ -224,17 +225,17 @@ where w.filename = $2`
 // named so that its holder can be told to stop.
 func endBuiltJob(ctx context.Context, tx pgx.Tx, i Issued, token, covered string) (Result, error) {
 	const q = `
-with old as (select id, lease_token from jobs where id = $1)
+with old as (select id, lease_token, lease_slave_id from jobs where id = $1)
 update jobs set
     state = case when $2 = '' then 'built' else 'covered' end, reason = $2,
     cause = '', detail = '', hint = '',
     lease_token = null, lease_slave_id = null, lease_deadline = null, changed_at = now()
 from old where jobs.id = old.id
-returning jobs.state, coalesce(old.lease_token, '')`
+returning jobs.state, coalesce(old.lease_token, ''), coalesce((select name from slaves where id = old.lease_slave_id), '')`
 	res := Result{Counted: true}
-	err := tx.QueryRow(ctx, q, i.Job, covered).Scan(&res.State, &res.Abort)
+	err := tx.QueryRow(ctx, q, i.Job, covered).Scan(&res.State, &res.Abort, &res.Holder)
 	if res.Abort == token {
-		res.Abort = ""
+		res.Abort, res.Holder = "", ""
 	}
 	return res, err
 }

@@ -109,8 +109,8 @@ func TestAnotherHolderIsAborted(t *testing.T) {
 	retake(w, l)
 	res, err := w.FinishBuilt(t.Context(), w.ending("a", l), w.wheel("demo-1.0-py3-none-any.whl"))
 	w.must(err)
-	if res.Abort != "b/rb" {
-		t.Errorf("abort %q, want b's lease", res.Abort)
+	if res.Abort != "b/rb" || res.Holder != "b" {
+		t.Errorf("abort %q of %q, want b's lease", res.Abort, res.Holder)
 	}
 	gone, err := w.Renew(t.Context(), w.slaves["b"], []string{"b/rb"}, time.Minute, "", nil)
 	w.must(err)
