@@ -61,7 +61,12 @@ func (f Farm) awaitPages(t testing.TB) {
 	t.Helper()
 	Eventually(t, "all pages are written", func() bool {
 		stale, err := f.Store.StalePages(t.Context(), 1)
-		return err == nil && len(stale) == 0
+		if err != nil || len(stale) > 0 {
+			return false
+		}
+		// A new site has its root index a moment after the master is ready.
+		_, err = os.Stat(filepath.Join(f.SiteDir, "simple", "index.json"))
+		return err == nil
 	})
 }
 
