@@ -5,9 +5,11 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +23,8 @@ var (
 	aPath     = regexp.MustCompile("`((?:cmd|internal|sql|docs|scripts|\\.ci)/[^` ]*)`") // `internal/bus`
 	rowsOf    = regexp.MustCompile(`(?m)^Rows: (.*)$`)                                   // Rows: `jobs`, `builds`
 	aTarget   = regexp.MustCompile("(?m)(?:^ {4}|^\\$ |`)make ([a-z-]+)")                // `make demo`
+	aDotPath  = regexp.MustCompile(`\./((?:cmd|internal)/[\w/-]*\w)`)                    // go test ./internal/bus
+	aTest     = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`)                  // -run TestRights
 	aTable    = regexp.MustCompile(`(?m)^create (?:table|view) (\w+)`)
 )
 
@@ -118,6 +122,30 @@ func TestDocumentsNameFilesThatExist(t *testing.T) {
 	forEach(t, aPath, func(doc string, m []string) {
 		if found, err := filepath.Glob(filepath.Join(root, m[1])); err != nil || len(found) == 0 {
 			t.Errorf("%s names %s, which does not exist", doc, m[1])
+		}
+	})
+}
+
+// TestDocumentsNameTestsThatExist takes a name for the pattern that go test takes
+// it for.
+func TestDocumentsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	forEach(t, aDotPath, func(doc string, m []string) {
+		if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+			t.Errorf("%s names ./%s, which does not exist", doc, m[1])
+		}
+	})
+	var tests []string
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.isTest() && f.Recv == nil {
+				tests = append(tests, f.Name.Name)
+			}
+		}
+	}
+	forEach(t, aTest, func(doc string, m []string) {
+		if !slices.ContainsFunc(tests, func(name string) bool { return strings.HasPrefix(name, m[0]) }) {
+			t.Errorf("%s names %s, and no test begins like that", doc, m[0])
 		}
 	})
 }
