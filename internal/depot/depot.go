@@ -4,7 +4,7 @@
 // what their name says. It owns one folder:
 //
 //	sha256/ab/abcdef…   whole files, never changed
-//	tmp/                files on their way in
+//	tmp/                files on their way in, and for a day on their way out
 //
 // A file gets its name by a rename after its bytes were hashed and flushed, so
 // after a crash at any moment it is there as a whole or not at all; what is left
@@ -30,6 +30,8 @@ var (
 	ErrMismatch = errors.New("content is not what was announced")
 	// ErrFull means that the disk, or this user's share of it, is full.
 	ErrFull = errors.New("no space left for the depot: free some, or move it with --depot-dir")
+	// ErrForeign means that something lies among the depot's files and is none.
+	ErrForeign = errors.New("is no file of the depot: move it away")
 )
 
 const (

@@ -130,5 +130,5 @@ func walkShard(dir string, f func(sha string, size int64) error) (strange []erro
 }
 
 func notOurs(path string) error {
-	return fmt.Errorf("walk depot: %s is no file of the depot: move it away", path)
+	return fmt.Errorf("walk depot: %s %w", path, ErrForeign)
 }
