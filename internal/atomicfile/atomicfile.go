@@ -6,6 +6,10 @@
 // never a part; at worst a file named ".NAME" and a random end lies beside it, which no
 // reader looks for and which may be deleted.
 //
+// A file that replaces another is given a later time than it, so that time and
+// size tell a reader what stood under one name at different times, also when the
+// clock of the kernel has not ticked in between or was set back.
+//
 // It never makes folders and never follows what is written.
 package atomicfile
 
@@ -17,6 +21,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/renameio/v2"
 )
@@ -38,7 +43,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 // equal file is left alone, its time included, so that caches and mirrors see
 // only what is new. It says whether the file was written.
 func WriteIfChanged(path string, data []byte, perm fs.FileMode) (bool, error) {
-	if same(path, data) {
+	if same(path, data, time.Time{}) {
 		return false, nil
 	}
 	if err := WriteFile(path, data, perm); err != nil {
@@ -47,11 +52,32 @@ func WriteIfChanged(path string, data []byte, perm fs.FileMode) (bool, error) {
 	return true, nil
 }
 
+// WriteLike is WriteIfChanged for a file that is made from another: it gets the
+// time of that one, by which a reader knows that the two belong together.
+func WriteLike(path string, data []byte, perm fs.FileMode, other string) (bool, error) {
+	info, err := os.Lstat(other)
+	if err != nil {
+		return false, fmt.Errorf("write %s: %w", path, err)
+	}
+	if same(path, data, info.ModTime()) {
+		return false, nil
+	}
+	p, err := NewPending(path, perm)
+	if err != nil {
+		return false, err
+	}
+	defer p.Close()
+	p.like = info.ModTime()
+	if _, err := p.Write(data); err != nil {
+		return false, fmt.Errorf("write %s: %w", path, err)
+	}
+	return p.Commit()
+}
+
 // same is false for whatever cannot be read: writing then meets the same
 // trouble and reports it.
-func same(path string, data []byte) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(data)) {
+func same(path string, data []byte, like time.Time) bool {
+	if !stands(path, int64(len(data)), like) {
 		return false
 	}
 	old, err := os.ReadFile(path)
@@ -110,6 +136,27 @@ func replace(path string, perm fs.FileMode, fill func(io.Writer) error) error {
 	if err := fill(t); err != nil {
 		return err
 	}
+	if err := later(t, path); err != nil {
+		return err
+	}
+	return swap(t, path)
+}
+
+// later makes a new file younger than the one that it will replace.
+func later(t *renameio.PendingFile, path string) error {
+	old, err := os.Lstat(path)
+	if err != nil || !old.Mode().IsRegular() {
+		return nil // whatever is wrong there, the rename meets it too
+	}
+	info, err := t.Stat()
+	if err != nil || info.ModTime().After(old.ModTime()) {
+		return err
+	}
+	return os.Chtimes(t.Name(), time.Time{}, old.ModTime().Add(time.Nanosecond))
+}
+
+// swap flushes the new file, gives it its name, and flushes that too.
+func swap(t *renameio.PendingFile, path string) error {
 	if err := t.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
