@@ -1,0 +1,245 @@
+package deploytest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pinwheel/internal/pgtest"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/configuration.md again")
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// patience bounds every wait; a test that passes never waits so long.
+const patience = 90 * time.Second
+
+// programs are the two programs, built from this tree.
+type programs struct{ master, slave string }
+
+// TestDeployed builds the programs once for all that follows.
+func TestDeployed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "pinwheel/cmd/master", "pinwheel/cmd/slave")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	p := programs{filepath.Join(dir, "master"), filepath.Join(dir, "slave")}
+	for name, test := range map[string]func(*testing.T, programs){
+		"settings":                  testSettings,
+		"manual":                    testManual,
+		"external database":         testDatabase,
+		"external NATS":             testNATS,
+		"NATS that comes later":     testLateNATS,
+		"credentials of the master": testMasterCreds,
+		"two hosts":                 testTwoHosts,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, p)
+		})
+	}
+}
+
+// environment is what every program here gets: nothing of the caller's settings,
+// and a home of its own.
+func environment(home string, more ...string) []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_STATE_HOME=" + home, "TMPDIR=" + os.TempDir(),
+	}, more...)
+}
+
+// result is a program that has ended.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// run runs a program to its end.
+func run(t *testing.T, env []string, argv ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var out, errs bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", argv, err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// must runs a program that does what it is told, and returns what it prints.
+func must(t *testing.T, env []string, argv ...string) string {
+	t.Helper()
+	r := run(t, env, argv...)
+	if r.code != 0 {
+		t.Fatalf("%v: exit status %d\n%s", argv, r.code, r.stderr)
+	}
+	return r.stdout
+}
+
+// refuses wants one line on stderr that has all the words, and nothing on stdout.
+func refuses(t *testing.T, r result, code int, words ...string) {
+	t.Helper()
+	if r.code != code || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("exit status %d, want %d, and one line:\n%s%s", r.code, code, r.stdout, r.stderr)
+	}
+	for _, w := range words {
+		if !strings.Contains(r.stderr, w) {
+			t.Errorf("no %q in: %s", w, r.stderr)
+		}
+	}
+}
+
+// daemon is a program that runs until it is told to stop.
+type daemon struct {
+	t    *testing.T
+	name string
+	cmd  *exec.Cmd
+	out  *lines // of stdout
+	log  *lines // of stderr
+	done chan struct{}
+}
+
+// start starts a program on a host; nil is this one. It dies with the host.
+func start(t *testing.T, h *host, env []string, argv ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, name: filepath.Base(argv[0]), out: newLines(), log: newLines(), done: make(chan struct{})}
+	d.cmd = exec.Command(argv[0], argv[1:]...)
+	d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = env, d.out, d.log
+	if h != nil {
+		d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	}
+	var err error
+	h.run(func() { err = d.cmd.Start() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(d.done)
+		_ = d.cmd.Wait() // the exit code tells
+		d.out.end()
+		d.log.end()
+	}()
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		<-d.done
+		if t.Failed() {
+			t.Logf("%s said:\n%s", d.name, d.log.text())
+		}
+	})
+	return d
+}
+
+// stop ends it as systemd does.
+func (d *daemon) stop() {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		d.t.Fatalf("%s: %v", d.name, err)
+	}
+	select {
+	case <-d.done:
+	case <-time.After(patience):
+		d.t.Fatalf("%s does not end", d.name)
+	}
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		d.t.Errorf("%s ends with %d", d.name, code)
+	}
+}
+
+// ready is the line that a master prints when it can be used.
+type ready struct {
+	Ready bool
+	URL   string
+	NATS  string
+}
+
+func (d *daemon) ready() ready {
+	d.t.Helper()
+	var r ready
+	if err := json.Unmarshal([]byte(d.out.await(d.t, `"ready":true`)), &r); err != nil {
+		d.t.Fatal(err)
+	}
+	return r
+}
+
+// lines is what a program writes; it can be waited for.
+type lines struct {
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	more  chan struct{} // closed at the next write
+	ended bool
+}
+
+func newLines() *lines { return &lines{more: make(chan struct{})} }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Write(p)
+	close(l.more)
+	l.more = make(chan struct{})
+	return len(p), nil
+}
+
+func (l *lines) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// mark is where the text ends now, for awaitAfter.
+func (l *lines) mark() int { return len(l.text()) }
+
+// await returns the first line with text.
+func (l *lines) await(t *testing.T, text string) string {
+	t.Helper()
+	return l.awaitAfter(t, 0, text)
+}
+
+// awaitAfter returns the first line with text behind a mark.
+func (l *lines) awaitAfter(t *testing.T, mark int, text string) string {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		l.mu.Lock()
+		all, more, ended := l.buf.String()[mark:], l.more, l.ended
+		l.mu.Unlock()
+		for s := bufio.NewScanner(strings.NewReader(all)); s.Scan(); {
+			if strings.Contains(s.Text(), text) {
+				return s.Text()
+			}
+		}
+		if ended {
+			t.Fatalf("it ended without a line with %q:\n%s", text, all)
+		}
+		select {
+		case <-more:
+		case <-late:
+			t.Fatalf("no line with %q within %v:\n%s", text, patience, all)
+		}
+	}
+}
