@@ -48,7 +48,7 @@ const (
 	PublishWheel Point = "publish-wheel"
 	// PublishFiles: all files in the site, and no page names the new ones. Publish: the page is still stale.
 	PublishFiles Point = "publish-files"
-	// PublishHTML: the page is new as HTML and old as JSON; both name only what is there. Publish: the page is still stale.
+	// PublishHTML: the page is new as HTML, old as JSON and in its compressed copies; all name only what is there. Publish: the page is still stale.
 	PublishHTML Point = "publish-html"
 	// PublishPages: the page is new, files that no row names are still there. Publish: the page is still stale.
 	PublishPages Point = "publish-pages"
@@ -56,7 +56,7 @@ const (
 	PublishCleaned Point = "publish-cleaned"
 	// PublishDone: the project's page is right, the root index may not name it. Publish: the root index is still stale.
 	PublishDone Point = "publish-done"
-	// PublishRootHTML: the root index is new as HTML and old as JSON. Publish: the root index is still stale.
+	// PublishRootHTML: the root index is new as HTML, old as JSON and in its compressed copies. Publish: the root index is still stale.
 	PublishRootHTML Point = "publish-root-html"
 	// PublishRootPages: the root index is right, but its row says stale. Publish writes it once more, which changes nothing.
 	PublishRootPages Point = "publish-root-pages"

@@ -45,7 +45,10 @@ func (f Farm) Check(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]bool{"index.html": true, "index.json": true}
+	want := map[string]bool{}
+	for _, page := range pageFiles() {
+		want[page] = true
+	}
 	var names []string
 	for _, p := range packages {
 		names = append(names, p.Name)
@@ -54,6 +57,7 @@ func (f Farm) Check(t testing.TB) {
 		}
 	}
 	f.checkRoot(t, names)
+	f.checkCopies(t, append(names, ""))
 	f.checkNothingElse(t, want)
 }
 
@@ -94,7 +98,7 @@ func (f Farm) checkProject(t testing.TB, name string) []string {
 		t.Fatal(err)
 	}
 	base := f.URL + "/simple/" + name + "/"
-	files := []string{"index.html", "index.json"}
+	files := pageFiles()
 	wantHTML := map[string]string{}
 	wantJSON := map[string]string{}
 	for _, w := range row.Wheels {

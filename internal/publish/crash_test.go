@@ -84,8 +84,10 @@ func TestKilledAnywhere(t *testing.T) {
 		w.build(artifact{project: fmt.Sprintf("comes-%d", n), version: "1.0"})
 		point, finished := w.killAt(n)
 		checkSite(t, w.site())
+		p = w.publisher() // the next start
 		w.write(p)
 		checkSite(t, w.site())
+		checkCopies(t, w.site())
 		if left := w.stale(); len(left) != 0 {
 			t.Errorf("killed after %s: still stale: %v", point, left)
 		}

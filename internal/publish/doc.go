@@ -10,6 +10,9 @@
 //	simple/NAME/index.html, .json   naming the files above
 //	simple/index.html, index.json   naming the projects above
 //
+// and beside each page a copy with .gz after its name, for servers that send it
+// as it is (nginx: gzip_static). A copy with the time of its page is one of it.
+//
 // It owns that folder. The site is a pure function of the rows and the depot:
 // deleted, it is written again, byte for byte.
 //

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/pep"
@@ -51,7 +52,7 @@ func (p *Publisher) WriteStale(ctx context.Context, names ...string) error {
 
 // Repair makes the folders of these projects, and the root index, what the rows
 // say, and trusts nothing that lies there: wheels become links to the depot's
-// files again, whatever their size. A folder of no project, or of one without
+// files again, and METADATA the rows' again, whatever their size. A folder of no project, or of one without
 // wheels, is removed, and so are files beside the root index that are not of it.
 func (p *Publisher) Repair(ctx context.Context, names []string) error {
 	stale, err := p.stalePages(ctx)
@@ -155,6 +156,11 @@ func (p *Publisher) relink(project string, w store.WheelRow) error {
 		return err
 	}
 	dst := filepath.Join(p.simple(), project, w.Filename)
+	if hasSize(dst+metadataSuffix, w.MetadataSize) {
+		if err := placeMetadata(dst+metadataSuffix, w, w.Metadata); err != nil {
+			return err
+		}
+	}
 	if _, err := os.Lstat(dst); errors.Is(err, fs.ErrNotExist) {
 		return nil // it is placed with the page
 	}
@@ -169,6 +175,12 @@ func (p *Publisher) relink(project string, w store.WheelRow) error {
 	return atomicfile.Link(src, dst)
 }
 
+// isPage says whether a file is one that writing a page writes.
+func isPage(name string) bool {
+	name = strings.TrimSuffix(name, gzipSuffix)
+	return name == pageHTML || name == pageJSON
+}
+
 // removeStrayFiles removes what lies beside the root index and is no folder.
 func (p *Publisher) removeStrayFiles(ctx context.Context) error {
 	unlock, err := p.lock(ctx, rootLock)
@@ -181,7 +193,7 @@ func (p *Publisher) removeStrayFiles(ctx context.Context) error {
 		return fmt.Errorf("look for strays: %w", err)
 	}
 	for _, f := range found {
-		if f.IsDir() || f.Name() == pageHTML || f.Name() == pageJSON {
+		if f.IsDir() || isPage(f.Name()) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(p.simple(), f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {

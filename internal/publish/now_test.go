@@ -32,13 +32,15 @@ func TestRepair(t *testing.T) {
 	w.spoil("foo/"+wheel.Name, strings.Repeat("x", int(wheel.Size))) // of the right size
 	w.spoil("foo/index.html", "nothing")
 	w.spoil("foo/more", "")
-	w.spoil("foo/"+wheel.Name+".metadata", "")
+	w.spoil("foo/"+wheel.Name+".metadata", strings.Repeat("x", len(before["foo/"+wheel.Name+".metadata"])))
+	w.spoil("foo/index.json.gz", before["bar/index.json.gz"])
 	w.must(os.RemoveAll(filepath.Join(simple, "bar")))
 	w.must(os.RemoveAll(filepath.Join(simple, "blocked")))
 	w.spoil("blocked", "a file where a folder belongs")
 	w.spoil("gone/index.html", "of a project that was removed")
 	w.spoil("Not A Project/\xff", "")
 	w.spoil("index.json", "{}")
+	w.spoil("index.html.gz", "")
 	w.spoil("stray.txt", "")
 	w.must(p.Repair(t.Context(), []string{"foo", "bar", "blocked", "gone", "Not A Project"}))
 	if diff := cmp.Diff(before, tree(t, simple)); diff != "" {
@@ -93,8 +95,8 @@ func TestRenderIsWhatIsWritten(t *testing.T) {
 	w.must(err)
 	files, err := Render(page)
 	w.must(err)
-	if len(files) != 4 {
-		t.Errorf("%d files, want two pages and two METADATA", len(files))
+	if len(files) != 6 {
+		t.Errorf("%d files, want two pages, their copies and two METADATA", len(files))
 	}
 	for name, body := range RenderRoot([]string{"foo"}) {
 		files["../"+name] = body

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"html"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,30 +130,46 @@ func (e entry) yanked() any {
 	return e.Yanked
 }
 
-// rootHTML is the root index (PEP 503); names are normalized and in order.
-func rootHTML(names []string) []byte {
-	b := openHTML("Simple index")
-	for _, n := range names {
+// rootForm is one form of the root index, piece by piece: it has hundreds of
+// thousands of names, in order and normalized.
+type rootForm struct {
+	open, close []byte
+	name        func(b []byte, name string, first bool) []byte // appends one
+}
+
+// rootHTML is the root index (PEP 503).
+func rootHTML() rootForm {
+	return rootForm{open: openHTML("Simple index"), close: closeHTML(nil), name: func(b []byte, n string, _ bool) []byte {
 		n = html.EscapeString(n)
 		b = append(b, `<a href="`...)
 		b = append(b, n...)
 		b = append(b, `/">`...)
 		b = append(b, n...)
-		b = append(b, "</a><br>\n"...)
-	}
-	return closeHTML(b)
+		return append(b, "</a><br>\n"...)
+	}}
 }
 
 // rootJSON is the root index (PEP 691).
-func rootJSON(names []string) []byte {
-	b := append(make([]byte, 0, 4096), `{"meta":{"api-version":"`+apiVersion+`"},"projects":[`...)
-	for i, n := range names {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"name":`...)
-		b = strconv.AppendQuote(b, n) // a normalized name is plain ASCII: the same in Go and in JSON
-		b = append(b, '}')
+func rootJSON() rootForm {
+	return rootForm{
+		open:  []byte(`{"meta":{"api-version":"` + apiVersion + `"},"projects":[`),
+		close: []byte("]}\n"),
+		name: func(b []byte, n string, first bool) []byte {
+			if !first {
+				b = append(b, ',')
+			}
+			b = append(b, `{"name":`...)
+			b = strconv.AppendQuote(b, n) // a normalized name is plain ASCII: the same in Go and in JSON
+			return append(b, '}')
+		},
 	}
-	return append(b, "]}\n"...)
+}
+
+// page is the whole form.
+func (f rootForm) page(names []string) []byte {
+	b := slices.Clone(f.open)
+	for i, n := range names {
+		b = f.name(b, n, i == 0)
+	}
+	return append(b, f.close...)
 }

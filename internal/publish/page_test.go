@@ -41,8 +41,8 @@ func TestPages(t *testing.T) {
 	}
 	for file, got := range map[string][]byte{
 		"project.html": projectHTML("foo", entries), "project.json": body,
-		"root.html": rootHTML([]string{"bar", "foo"}), "root.json": rootJSON([]string{"bar", "foo"}),
-		"empty.html": rootHTML(nil), "empty.json": rootJSON(nil),
+		"root.html": rootHTML().page([]string{"bar", "foo"}), "root.json": rootJSON().page([]string{"bar", "foo"}),
+		"empty.html": rootHTML().page(nil), "empty.json": rootJSON().page(nil),
 	} {
 		want, err := os.ReadFile(filepath.Join("testdata", file))
 		if err != nil {

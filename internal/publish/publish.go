@@ -65,7 +65,9 @@ type Publisher struct {
 	root     chan struct{} // wakes the loop of the root index
 	patience *patience
 	pace     pace
+	gzips    packers
 	marked   atomic.Bool // everything was marked stale because the site was empty
+	swept    atomic.Bool // what a crash left beside the root index is removed
 	waited   atomic.Bool // the root index has let one round pass for a page to come
 
 	nPages, nFiles, nRoots, nFailures atomic.Int64

@@ -27,6 +27,7 @@ func TestWriteAllGivesTheSameBytes(t *testing.T) {
 		p := w.publisher(func(c *Config) { c.SiteDir = filepath.Join(w.dir, site) })
 		w.must(p.WriteAll(t.Context()))
 		checkSite(t, p.cfg.SiteDir)
+		checkCopies(t, p.cfg.SiteDir)
 		trees = append(trees, tree(t, p.cfg.SiteDir))
 		w.must(p.WriteAll(t.Context()))
 		if c := p.Counts(); c != (Counts{Pages: 4, Files: 3, Roots: 1}) {
@@ -171,7 +172,8 @@ func TestWithdraw(t *testing.T) {
 	}
 	slices.Sort(files)
 	want := []string{"foo/foo-1.0-py3-none-any.whl", "foo/foo-1.0-py3-none-any.whl.metadata",
-		"foo/index.html", "foo/index.json", "index.html", "index.json"}
+		"foo/index.html", "foo/index.html.gz", "foo/index.json", "foo/index.json.gz",
+		"index.html", "index.html.gz", "index.json", "index.json.gz"}
 	if diff := cmp.Diff(want, files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

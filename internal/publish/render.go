@@ -1,19 +1,24 @@
 package publish
 
 import (
+	"bytes"
 	"fmt"
 
 	"pinwheel/internal/store"
 )
 
 // Render gives the files that a project's rows make beside its wheels, by name:
-// the pages and the wheels' METADATA, byte for byte as they are published. A row
-// that cannot be published is an error.
+// the pages with their compressed copies and the wheels' METADATA, byte for byte
+// as they are published. A row that cannot be published is an error; so is one
+// from PageFacts.
 func Render(page store.Page) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	var entries []entry
 	for _, w := range page.Wheels {
 		e, err := newEntry(page.Package, w)
+		if err == nil {
+			err = isMetadata(w, w.Metadata)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("render the page of %s: %s: %w", page.Package, w.Filename, err)
 		}
@@ -26,11 +31,20 @@ func Render(page store.Page) (map[string][]byte, error) {
 		return nil, fmt.Errorf("render the page of %s: %w", page.Package, err)
 	}
 	files[pageHTML], files[pageJSON] = projectHTML(page.Package, entries), body
-	return files, nil
+	return withCopies(files), nil
 }
 
 // RenderRoot gives the files of the root index, by name, for the names of the
 // projects in order.
 func RenderRoot(names []string) map[string][]byte {
-	return map[string][]byte{pageHTML: rootHTML(names), pageJSON: rootJSON(names)}
+	return withCopies(map[string][]byte{pageHTML: rootHTML().page(names), pageJSON: rootJSON().page(names)})
+}
+
+// withCopies adds the compressed copies of the pages.
+func withCopies(files map[string][]byte) map[string][]byte {
+	z := newPacker()
+	for _, name := range []string{pageHTML, pageJSON} {
+		files[name+gzipSuffix] = bytes.Clone(z.pack(files[name]))
+	}
+	return files
 }

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/crash"
 	"pinwheel/internal/store"
 )
@@ -80,17 +81,17 @@ func (p *Publisher) writeRoot(ctx context.Context) error {
 	}
 	defer unlock()
 	p.pace.start(p.cfg.Now())
+	if err := p.sweepRoot(); err != nil {
+		return err
+	}
 	// The generation is read before the names: a project that comes in between
 	// leaves the index stale, at worst for nothing.
-	_, root, err := p.staleScopes(ctx)
+	root, err := p.cfg.Store.StaleRoot(ctx)
 	if err != nil {
 		return err
 	}
-	names, whole, err := p.rootNames(ctx)
-	if err != nil {
-		return err
-	}
-	if err := p.writeRootFiles(names); err != nil {
+	whole := true
+	if err := p.writeRootFiles(p.withPage(p.cfg.Store.Listing(ctx), &whole)); err != nil {
 		return err
 	}
 	p.at(crash.PublishRootPages, store.RootScope)
@@ -100,49 +101,67 @@ func (p *Publisher) writeRoot(ctx context.Context) error {
 	return p.done(ctx, *root)
 }
 
-// rootNames lists the projects that have a page, in order. It is whole if that is
-// every project that has a wheel.
-func (p *Publisher) rootNames(ctx context.Context) (names []string, whole bool, err error) {
-	published, err := p.cfg.Store.PublishedPackages(ctx)
-	if err != nil {
-		return nil, false, err
+// sweepRoot removes what a crash left half-made beside the root index, where
+// nobody else writes now. It is done once: the folder is long.
+func (p *Publisher) sweepRoot() error {
+	if p.swept.Swap(true) {
+		return nil
 	}
-	// Read after the names: what is among them and not stale now has its page, so
-	// only the others must be looked for on the disk.
-	scopes, _, err := p.staleScopes(ctx)
+	dir, err := os.Open(p.simple())
 	if err != nil {
-		return nil, false, err
+		return fmt.Errorf("look for half-made files: %w", err)
 	}
-	names, whole = make([]string, 0, len(published)), true
-	for _, pkg := range published {
-		if scopes[pkg.Name] && !p.hasPage(pkg.Name) {
-			whole = false
-			continue
+	defer dir.Close()
+	for {
+		names, err := dir.Readdirnames(1024)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		names = append(names, pkg.Name)
+		if err != nil {
+			return fmt.Errorf("look for half-made files: %w", err)
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, ".index.") {
+				continue
+			}
+			if err := os.Remove(filepath.Join(p.simple(), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove a half-made file: %w", err)
+			}
+		}
 	}
-	return names, whole, nil
+}
+
+// withPage passes on the names of the projects that have a page, and takes back
+// whole if that is not every one. What is not stale has its page, so only the
+// others must be looked for on the disk.
+func (p *Publisher) withPage(listing iter.Seq2[store.Listed, error], whole *bool) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for l, err := range listing {
+			if err == nil && l.Stale && !p.hasPage(l.Name) {
+				*whole = false
+				continue
+			}
+			if !yield(l.Name, err) {
+				return
+			}
+		}
+	}
 }
 
 // hasPage looks for the page that is written last.
 func (p *Publisher) hasPage(name string) bool {
-	_, err := os.Lstat(filepath.Join(p.simple(), name, "index.json"))
+	_, err := os.Lstat(filepath.Join(p.simple(), name, pageJSON))
 	return err == nil
 }
 
-func (p *Publisher) writeRootFiles(names []string) error {
-	html, err := atomicfile.WriteIfChanged(filepath.Join(p.simple(), "index.html"), rootHTML(names), 0o644)
-	if err != nil {
-		return err
-	}
-	p.at(crash.PublishRootHTML, store.RootScope)
-	json, err := atomicfile.WriteIfChanged(filepath.Join(p.simple(), "index.json"), rootJSON(names), 0o644)
-	if err != nil {
-		return err
-	}
-	p.marked.Store(false)
-	if html || json {
-		p.nRoots.Add(1)
+// expect marks the root index when pages are to be written that are not there
+// yet. That is done before they are, so that a crash cannot come in between; an
+// index that is written too early stays stale by itself.
+func (p *Publisher) expect(ctx context.Context, pages []store.StalePage) error {
+	for _, s := range pages {
+		if !p.hasPage(s.Scope) {
+			return p.cfg.Store.MarkRootStale(ctx)
+		}
 	}
 	return nil
 }
@@ -174,7 +193,7 @@ func (p *Publisher) withdraw(ctx context.Context, gone []store.StalePage, failed
 // removeProject removes a folder of simple/, the pages before what they name.
 func (p *Publisher) removeProject(name string) error {
 	dir := filepath.Join(p.simple(), name)
-	for _, page := range []string{"index.html", "index.json"} {
+	for _, page := range []string{pageHTML + gzipSuffix, pageHTML, pageJSON + gzipSuffix, pageJSON} {
 		if err := os.Remove(filepath.Join(dir, page)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -186,14 +205,15 @@ func (p *Publisher) removeProject(name string) error {
 // strayGeneration is no row's: what is done under it forgets nothing.
 const strayGeneration = 0
 
-// strays finds the folders that no row names, and removes the files that a crash
-// left half-made beside the root index.
+// strays finds the folders that no row names. The next writing of the root index
+// will look for half-made files again.
 func (p *Publisher) strays(ctx context.Context) ([]store.StalePage, error) {
 	unlock, err := p.lock(ctx, rootLock)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
+	p.swept.Store(false)
 	found, err := os.ReadDir(p.simple())
 	if err != nil {
 		return nil, fmt.Errorf("look for strays: %w", err)
@@ -208,13 +228,8 @@ func (p *Publisher) strays(ctx context.Context) ([]store.StalePage, error) {
 	}
 	var out []store.StalePage
 	for _, f := range found {
-		switch {
-		case f.IsDir() && !known[f.Name()]:
+		if f.IsDir() && !known[f.Name()] {
 			out = append(out, store.StalePage{Scope: f.Name(), Generation: strayGeneration})
-		case !f.IsDir() && strings.HasPrefix(f.Name(), ".index."):
-			if err := os.Remove(filepath.Join(p.simple(), f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("look for strays: %w", err)
-			}
 		}
 	}
 	return out, nil

@@ -1,7 +1,10 @@
 package publish
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -9,7 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 )
 
@@ -34,14 +39,25 @@ func tree(t testing.TB, dir string) map[string]string {
 // link is an <a> of a page.
 type link map[string]string
 
+// readPage reads a page, or what its compressed copy holds.
+func readPage(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil && strings.HasSuffix(path, gzipSuffix) {
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+			b, err = io.ReadAll(z)
+		}
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return b
+}
+
 func readHTML(t testing.TB, path string) []link {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	doc, err := html.Parse(f)
+	doc, err := html.Parse(bytes.NewReader(readPage(t, path)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,21 +76,22 @@ func readHTML(t testing.TB, path string) []link {
 
 func readJSON[T any](t testing.TB, path string) (out T) {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &out); err != nil {
+	if err := json.Unmarshal(readPage(t, path), &out); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return out
 }
 
-// names of the root index, which must be the same in both forms.
+// rootOf has the names of the root index.
 func rootOf(t testing.TB, site string) []string {
 	t.Helper()
+	return namesOf(t, filepath.Join(site, "simple", pageHTML))
+}
+
+func namesOf(t testing.TB, page string) []string {
+	t.Helper()
 	var fromHTML []string
-	for _, l := range readHTML(t, filepath.Join(site, "simple/index.html")) {
+	for _, l := range readHTML(t, page) {
 		if l["href"] != l[""]+"/" {
 			t.Errorf("root index: %v", l)
 		}
@@ -92,23 +109,81 @@ func checkSite(t testing.TB, site string) {
 		t.Fatal(err)
 	}
 	for _, page := range pages {
-		if strings.HasSuffix(page, ".html") {
+		if strings.HasSuffix(strings.TrimSuffix(page, gzipSuffix), ".html") {
 			checkHTML(t, page)
 		} else {
 			checkJSON(t, page)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(site, "simple/index.html")); err == nil {
-		checkRoot(t, site, rootOf(t, site))
+	for _, name := range []string{pageHTML, pageHTML + gzipSuffix} {
+		if _, err := os.Stat(filepath.Join(site, "simple", name)); err == nil {
+			checkRoot(t, site, namesOf(t, filepath.Join(site, "simple", name)))
+		}
 	}
-	if _, err := os.Stat(filepath.Join(site, "simple/index.json")); err == nil {
-		root := readJSON[struct{ Projects []struct{ Name string } }](t, filepath.Join(site, "simple/index.json"))
+	for _, name := range []string{pageJSON, pageJSON + gzipSuffix} {
+		if _, err := os.Stat(filepath.Join(site, "simple", name)); err != nil {
+			continue
+		}
+		root := readJSON[struct{ Projects []struct{ Name string } }](t, filepath.Join(site, "simple", name))
 		var names []string
 		for _, p := range root.Projects {
 			names = append(names, p.Name)
 		}
 		checkRoot(t, site, names)
 	}
+	checkTimes(t, site)
+}
+
+// checkTimes holds at every moment too: a copy that has the time of its page is
+// one of it.
+func checkTimes(t testing.TB, site string) (pages int) {
+	t.Helper()
+	for _, pattern := range []string{"simple/index.*.gz", "simple/*/index.*.gz"} {
+		copies, err := filepath.Glob(filepath.Join(site, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range copies {
+			page := strings.TrimSuffix(path, gzipSuffix)
+			if !timeOf(t, page).Equal(timeOf(t, path)) {
+				continue
+			}
+			pages++
+			if diff := cmp.Diff(string(readPage(t, page)), string(readPage(t, path))); diff != "" {
+				t.Errorf("%s (-page +copy):\n%s", path, diff)
+			}
+		}
+	}
+	return pages
+}
+
+// checkCopies verifies what must hold when nothing is stale: every page has its copy.
+func checkCopies(t testing.TB, site string) {
+	t.Helper()
+	pages := 0
+	for _, pattern := range []string{"simple/index.*", "simple/*/index.*"} {
+		found, err := filepath.Glob(filepath.Join(site, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			if !strings.HasSuffix(path, gzipSuffix) {
+				pages++
+			}
+		}
+	}
+	if n := checkTimes(t, site); n != pages || n == 0 {
+		t.Errorf("%d of %d pages have a copy", n, pages)
+	}
+}
+
+func timeOf(t testing.TB, path string) time.Time {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
 }
 
 func checkRoot(t testing.TB, site string, names []string) {

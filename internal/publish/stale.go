@@ -41,7 +41,7 @@ func (p *Publisher) writeStale(ctx context.Context) error {
 // deleted it. Once, until it is written: a disk that is full must not make us mark
 // and be woken by that for ever.
 func (p *Publisher) refill(ctx context.Context) error {
-	_, err := os.Stat(filepath.Join(p.simple(), "index.html"))
+	_, err := os.Stat(filepath.Join(p.simple(), pageHTML))
 	if err == nil || p.marked.Load() {
 		return nil
 	}
@@ -84,6 +84,9 @@ func (p *Publisher) writePages(ctx context.Context, pages []store.StalePage) (ma
 		return nil, err
 	}
 	defer unlock()
+	if err := p.expect(ctx, pages); err != nil {
+		return nil, err
+	}
 	var (
 		mu     sync.Mutex
 		gone   []store.StalePage

@@ -199,7 +199,7 @@ select j.release_id, $2, $3, $4, $5, $6, $7, $8, $9 from jobs j where j.id = $1`
 		w.MetadataSHA256, w.Metadata, w.RequiresPython, w.Tags); err != nil {
 		return "", err
 	}
-	return "", markProject(ctx, tx, i.Package)
+	return "", markFirst(ctx, tx, i.Package, w.File.Name)
 }
 
 func knownName(ctx context.Context, tx pgx.Tx, i Issued, w NewWheel) (string, error) {

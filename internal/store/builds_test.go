@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,37 @@ func TestBuiltPublishesOnce(t *testing.T) {
 	w.must(err)
 	if len(stale) != 2 || stale[0].Scope != "demo" || stale[1].Scope != store.RootScope {
 		t.Errorf("stale pages: %v", stale)
+	}
+}
+
+// TestOnlyTheFirstWheelMarksTheRoot: the next one of a package changes its page,
+// not the list of packages.
+func TestOnlyTheFirstWheelMarksTheRoot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i, want := range []string{"demo+root", "demo"} {
+		version := strconv.Itoa(i+1) + ".0"
+		w.add("demo", version)
+		l, ok := w.claim("a", version)
+		if !ok {
+			t.Fatal("no lease")
+		}
+		_, err := w.FinishBuilt(t.Context(), w.ending("a", l), w.wheel("demo-"+version+"-py3-none-any.whl"))
+		w.must(err)
+		root, err := w.StaleRoot(t.Context())
+		w.must(err)
+		pages, err := w.StalePages(t.Context(), 10)
+		w.must(err)
+		got := pages[0].Scope
+		if root != nil {
+			got += "+root"
+		}
+		if got != want {
+			t.Errorf("wheel %d: stale %s, want %s", i+1, got, want)
+		}
+		for _, p := range pages {
+			w.must(w.PageWritten(t.Context(), p))
+		}
 	}
 }
 

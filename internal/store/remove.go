@@ -47,7 +47,7 @@ func (s *Store) Remove(ctx context.Context, name string, versions []string, acto
 				return err
 			}
 		}
-		if err := markProject(ctx, tx, name); err != nil {
+		if err := markRemoved(ctx, tx, name); err != nil {
 			return err
 		}
 		return note(ctx, tx, actor, "remove", name, map[string]any{

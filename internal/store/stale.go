@@ -2,28 +2,75 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // RootScope is the scope of the root index among the stale pages.
 const RootScope = ""
 
-const markStale = `insert into stale_pages (scope) select $1`
+const (
+	markStale = `insert into stale_pages (scope) select $1`
+	markAgain = ` on conflict (scope) do update set generation = stale_pages.generation + 1`
+)
 
 // markProject says, in the transaction that changed it, that a project's page
 // no longer agrees with its rows, and wakes whoever writes pages.
 func markProject(ctx context.Context, tx pgx.Tx, name string) error {
-	const q = `
-insert into stale_pages (scope) select unnest($1::text[])
-on conflict (scope) do update set generation = stale_pages.generation + 1`
-	if _, err := tx.Exec(ctx, q, []string{name, RootScope}); err != nil {
+	if err := markScope(ctx, tx, name); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `select pg_notify($1, $2)`, StaleChannel, name)
 	return err
+}
+
+// markFirst marks the root index too if the wheel is the first of its package:
+// all others leave it as it is. Of two transactions at once each may take its own
+// for the first, which is harmless; that one brings a wheel while another removes
+// the last is not seen here, but by the publisher, which finds no page.
+func markFirst(ctx context.Context, tx pgx.Tx, name, filename string) error {
+	const q = `
+select not exists (
+    select 1 from packages p join releases r on r.package_id = p.id join wheels w on w.release_id = r.id
+    where p.name = $1 and w.filename <> $2)`
+	var first bool
+	if err := tx.QueryRow(ctx, q, name, filename).Scan(&first); err != nil {
+		return err
+	}
+	if first {
+		if err := markScope(ctx, tx, RootScope); err != nil {
+			return err
+		}
+	}
+	return markProject(ctx, tx, name)
+}
+
+// markRemoved marks the root index too: what went may have been the last.
+func markRemoved(ctx context.Context, tx pgx.Tx, name string) error {
+	if err := markScope(ctx, tx, RootScope); err != nil {
+		return err
+	}
+	return markProject(ctx, tx, name)
+}
+
+// markScope is for a transaction, or for none.
+func markScope(ctx context.Context, db interface {
+	Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
+}, scope string) error {
+	_, err := db.Exec(ctx, markStale+`::text`+markAgain, scope)
+	return err
+}
+
+// MarkRootStale says that the root index is to be written again.
+func (s *Store) MarkRootStale(ctx context.Context) error {
+	if err := markScope(ctx, s.pool, RootScope); err != nil {
+		return fmt.Errorf("mark the root index stale: %w", translate(err))
+	}
+	return nil
 }
 
 // StalePage is a page to be written; Generation is handed back when it is.
@@ -48,6 +95,19 @@ limit $1`
 		return nil, fmt.Errorf("list stale pages: %w", translate(err))
 	}
 	return out, nil
+}
+
+// StaleRoot is the root index if it is to be written, else nil.
+func (s *Store) StaleRoot(ctx context.Context) (*StalePage, error) {
+	p := StalePage{Scope: RootScope}
+	err := s.pool.QueryRow(ctx, `select generation from stale_pages where scope = $1`, RootScope).Scan(&p.Generation)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("is the root index stale: %w", translate(err))
+	}
+	return &p, nil
 }
 
 // PageWritten forgets a stale page unless it changed since it was listed.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +17,8 @@ type WheelRow struct {
 	SHA256         string
 	Size           int64
 	MetadataSHA256 string
-	Metadata       []byte
+	Metadata       []byte // nil from PageFacts
+	MetadataSize   int64
 	RequiresPython string
 	Tags           []string
 	Yanked         bool
@@ -31,18 +33,29 @@ type Page struct {
 	Wheels  []WheelRow
 }
 
-// Page reads a project's wheels, ordered by version as text and file name: an
-// order that never changes, so that the same rows give the same bytes.
-func (s *Store) Page(ctx context.Context, name string) (Page, error) {
-	p := Page{Package: name}
-	const q = `
-select p.name, r.version, w.filename, w.sha256, w.size, w.metadata_sha256, w.metadata, w.requires_python, w.tags,
-       r.yanked, r.yank_reason, w.published_at
+const pageQuery = `
+select p.name, r.version, w.filename, w.sha256, w.size, w.metadata_sha256, %s, octet_length(w.metadata),
+       w.requires_python, w.tags, r.yanked, r.yank_reason, w.published_at
 from wheels w
 join releases r on r.id = w.release_id
 join packages p on p.id = r.package_id
 where p.name = $1
 order by w.filename`
+
+// Page reads a project's wheels, ordered by file name: an order that never
+// changes, so that the same rows give the same bytes.
+func (s *Store) Page(ctx context.Context, name string) (Page, error) {
+	return s.page(ctx, name, fmt.Sprintf(pageQuery, "w.metadata"))
+}
+
+// PageFacts is Page without the METADATA, of which only the sizes are read: a
+// project of many wheels has megabytes of it, and a page needs none.
+func (s *Store) PageFacts(ctx context.Context, name string) (Page, error) {
+	return s.page(ctx, name, fmt.Sprintf(pageQuery, "null::bytea"))
+}
+
+func (s *Store) page(ctx context.Context, name, q string) (Page, error) {
+	p := Page{Package: name}
 	err := s.inTx(ctx, "read the page of "+name, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, `select display from packages where name = $1`, name).Scan(&p.Display); err != nil {
 			return err
@@ -55,6 +68,53 @@ order by w.filename`
 		return err
 	})
 	return p, err
+}
+
+// Metadata reads the METADATA of one wheel; farm.ErrNotFound if there is none.
+func (s *Store) Metadata(ctx context.Context, filename string) ([]byte, error) {
+	var b []byte
+	if err := s.pool.QueryRow(ctx, `select metadata from wheels where filename = $1`, filename).Scan(&b); err != nil {
+		return nil, fmt.Errorf("read the METADATA of %s: %w", filename, translate(err))
+	}
+	return b, nil
+}
+
+// Listed is a name that the root index may have.
+type Listed struct {
+	Name  string // normalized (PEP 503)
+	Stale bool   // its page is still to be written
+}
+
+// Listing gives the packages that have a wheel, by name, as they were at one
+// moment. An error ends it. The names are not held in memory, so a connection is
+// held until the end: be quick.
+func (s *Store) Listing(ctx context.Context) iter.Seq2[Listed, error] {
+	const q = `
+select p.name, s.scope is not null
+from packages p left join stale_pages s on s.scope = p.name
+where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+order by p.name collate "C" -- as Go compares`
+	return func(yield func(Listed, error) bool) {
+		rows, err := s.pool.Query(ctx, q)
+		if err != nil {
+			yield(Listed{}, fmt.Errorf("list published packages: %w", translate(err)))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var l Listed
+			if err := rows.Scan(&l.Name, &l.Stale); err != nil {
+				yield(Listed{}, fmt.Errorf("list published packages: %w", translate(err)))
+				return
+			}
+			if !yield(l, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(Listed{}, fmt.Errorf("list published packages: %w", translate(err)))
+		}
+	}
 }
 
 // PublishedPackage is a name of the root index.
