@@ -24,8 +24,6 @@ import (
 	"pinwheel/internal/store"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
-
 // testFarm is a running master on a state folder of its own.
 type testFarm struct {
 	*Master
