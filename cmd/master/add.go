@@ -48,7 +48,7 @@ Without versions every release is queued, on every target.`,
 				if err != nil {
 					return unreachable(err)
 				}
-				return printAdded(cmd, name, jobs, asJSON)
+				return printAdded(cmd, pep.NormalizeName(name), jobs, asJSON)
 			})
 		},
 	}

@@ -59,7 +59,7 @@ func rows(items []*item) []demoRow {
 	out := []demoRow{}
 	for _, it := range items {
 		out = append(out, demoRow{
-			Package: it.name, Version: it.version, OK: it.phase == phaseDone, Wheel: it.wheel, SHA256: it.sha256,
+			Package: normal(it.name), Version: it.version, OK: it.phase == phaseDone, Wheel: it.wheel, SHA256: it.sha256,
 			BuildSeconds: it.build, InstallSeconds: it.install, Ratio: ratio(it), Why: it.why, Log: orEmpty(it.tail),
 		})
 	}

@@ -71,8 +71,14 @@ func visitHome(ctx context.Context, set settings, log zerolog.Logger) (_ *home, 
 	return h, err
 }
 
-// Authority opens the farm's keys.
-func (h *home) Authority() (*bus.Authority, error) { return bus.OpenAuthority(h.set.natsDir()) }
+// Authority opens the farm's keys, or makes them. With an external database
+// nobody has looked at the state directory before.
+func (h *home) Authority() (*bus.Authority, error) {
+	if err := makeState(h.set.StateDir); err != nil {
+		return nil, err
+	}
+	return bus.OpenAuthority(h.set.natsDir())
+}
 
 // Watch ends when the embedded database does, which nothing here can mend.
 func (h *home) Watch(ctx context.Context) error {

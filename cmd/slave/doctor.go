@@ -36,6 +36,9 @@ missing stands on a line that begins with BAD.`,
 		Example: "  slave doctor\n  slave doctor --python /usr/bin/python3 --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := cli.Logger(cmd); err != nil { // it logs nothing, but says what is wrong
+				return err
+			}
 			// A probe under way cleans up after itself when it is told to stop.
 			ctx, _, stop := service.Signals(cmd.Context())
 			defer stop()
@@ -93,7 +96,14 @@ func verdict(name string, err error, good string) finding {
 // wantSpace is what a build of some size and its log need, in bytes.
 const wantSpace = 2 << 30
 
+// space looks where dir is, or would be made.
 func space(dir string) finding {
+	for dir != "/" && dir != "." {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return verdict("space", fmt.Errorf("%s: %w", dir, err), "")
