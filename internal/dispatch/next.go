@@ -44,7 +44,7 @@ func (d *Dispatcher) lease(ctx context.Context, name string, n bus.Next) (*farm.
 	d.questions.dismiss(slave.ID, n.Request)
 	waiting, over := d.questions.begin(ctx, slave.ID, n.Request)
 	defer over()
-	lease, err := d.await(ctx, waiting, claim, slave.Paused)
+	lease, err := d.await(ctx, waiting, claim)
 	if cause := context.Cause(waiting); lease == nil && err == nil && errors.Is(cause, errDismissed) {
 		return nil, cause
 	}
@@ -77,21 +77,19 @@ func (d *Dispatcher) claimFor(ctx context.Context, slave store.SlaveRow, n bus.N
 // waiting ends. The channel is taken before the claim: a wake-up between the two
 // is not missed. A claim under way is not broken off with the question, for it
 // might be committed all the same: who dismisses the question would not see it. A
-// paused slave waits like the others, or it would ask in vain without a pause.
-func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest, paused bool) (*farm.Lease, error) {
+// paused slave can claim nothing, and waits like the others.
+func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest) (*farm.Lease, error) {
 	deadline := time.NewTimer(d.poll)
 	defer deadline.Stop()
 	for waiting.Err() == nil {
 		woken := d.wake.next()
-		if !paused {
-			lease, ok, err := d.cfg.Store.Claim(ctx, c)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				lease.Limits = d.cfg.Limits.Fill()
-				return &lease, nil
-			}
+		lease, ok, err := d.cfg.Store.Claim(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			lease.Limits = d.cfg.Limits.Fill()
+			return &lease, nil
 		}
 		d.waits()
 		select {
