@@ -30,11 +30,13 @@ type rig struct {
 	t        testing.TB
 	dir, dsn string
 	py       pip.Python
-	upstream string
+	index    *pypitest.Server
+	upstream string // its URL, as the farm knows it
 	ip       string // a loopback address of its own
 	http     string // the address of the master, once it has one
 	nats     string
 	public   string // what slaves are told, if not the master's address
+	external bool   // nats is the address of a server that is not the master's
 }
 
 const story = "-- story==1.0 --\n"
@@ -52,7 +54,8 @@ func newRigOn(t testing.TB, stories, dsn string) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &rig{t: t, dir: dir, dsn: dsn, py: farmtest.Python(t), upstream: pypitest.New(t, stories).URL()}
+	r := &rig{t: t, dir: dir, dsn: dsn, py: farmtest.Python(t), index: pypitest.New(t, stories)}
+	r.upstream = r.index.URL()
 	// Of its own, so that nobody gets its ports while the master is down.
 	r.ip = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 	r.http, r.nats = r.ip+":0", r.ip+":0"
@@ -117,8 +120,12 @@ func (r *rig) added() {
 // launch starts a master at the addresses of the one before, if there was one.
 func (r *rig) launch(env ...string) *process {
 	r.t.Helper()
-	args := []string{"serve", "--state-dir", r.masterDir(), "--database-url", r.dsn, "--upstream", r.upstream,
-		"--listen", r.http, "--nats-listen", r.nats}
+	args := []string{"serve", "--state-dir", r.masterDir(), "--database-url", r.dsn, "--upstream", r.upstream, "--listen", r.http}
+	if r.external {
+		args = append(args, "--nats-url", "nats://"+r.nats)
+	} else {
+		args = append(args, "--nats-listen", r.nats)
+	}
 	if r.public != "" {
 		args = append(args, "--public-url", r.public)
 	}

@@ -24,7 +24,6 @@ type row struct {
 // table has a row for every point. In most of them the job is built by the first
 // lease: nothing is lost and nothing is built twice.
 func table() map[crash.Point]row {
-	const once, again = "built → built", "lost built → built"
 	rows := map[crash.Point]row{
 		crash.IngestFetched:   {run: killAdd, want: once},
 		crash.IngestCommitted: {run: killAdd, want: once},
