@@ -65,6 +65,9 @@ func printStatus(out io.Writer, st store.Status) error {
 	}
 	fmt.Fprintln(w, "\nSLAVE\tLAST SEEN\tDOING")
 	for _, s := range st.Slaves {
+		if s.Role != farm.RoleSlave || s.Revoked {
+			continue // they have nothing to do
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, ago(s.LastSeen), dash(s.Doing))
 	}
 	return w.Flush()

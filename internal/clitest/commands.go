@@ -39,11 +39,12 @@ import (
 //	taken VAR, free VAR             an address that somebody listens on; nobody
 //	as nobody, as root              be an ordinary user from now on, if we are root
 //	clean                           nothing is left, and nobody runs
+//	swept                           nobody runs; removes what killed programs left
 func standard() map[string]func(*Script, []string) {
 	return map[string]func(*Script, []string){
 		"exits": exits, "refused": refused, "start": begin, "await": await, "signal": signal, "gone": gone, "end": stop, "interrupt": interrupt,
 		"shape": printShape, "upstream": upstream, "gate": openGate, "held": held, "release": release,
-		"taken": taken, "free": free, "as": as, "clean": clean,
+		"taken": taken, "free": free, "as": as, "clean": clean, "swept": swept,
 	}
 }
 
@@ -255,3 +256,14 @@ func as(s *Script, args []string) {
 }
 
 func clean(s *Script, _ []string) { s.Must(s.Place.awaitEmpty()) }
+
+// swept is for what was killed: it must not live on in parts, but who could have
+// removed its files?
+func swept(s *Script, _ []string) {
+	s.Must(eventually(s.Place.processes))
+	left, err := filepath.Glob(filepath.Join(s.Place.Tmp, "*"))
+	s.Must(err)
+	for _, path := range left {
+		s.Must(os.RemoveAll(path))
+	}
+}

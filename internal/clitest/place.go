@@ -80,14 +80,20 @@ func (p *Place) install(name, path string) (err error) {
 // emptyWithin is how long what was killed may take to be gone.
 const emptyWithin = 20 * time.Second
 
-// awaitEmpty says what is left. The kernel ends a killed program's children right
-// after it, not before its parent hears of its end: so it looks again.
+// awaitEmpty says what is left.
 func (p *Place) awaitEmpty() error {
+	return eventually(func() error { return errors.Join(p.processes(), p.files()) })
+}
+
+// eventually looks again until there is no error, or the time is over. The kernel
+// ends the children of a killed program soon after it, not before anybody hears of
+// its end.
+func eventually(look func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(emptyWithin)
 	for {
-		err := errors.Join(p.processes(), p.files())
+		err := look()
 		if err == nil {
 			return nil
 		}

@@ -34,6 +34,7 @@ type spec struct {
 	env    []string
 	dir    string
 	nobody bool // be an ordinary user if we are root
+	stdin  *os.File
 }
 
 func start(s spec) (*process, error) {
@@ -41,6 +42,9 @@ func start(s spec) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	cmd.Env, cmd.Dir = s.env, s.dir
 	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
+	if s.stdin != nil {
+		cmd.Stdin = s.stdin
+	}
 	// A group of its own: what a terminal sends to all must not be needed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if s.nobody && os.Geteuid() == 0 {
