@@ -234,9 +234,12 @@ from old where jobs.id = old.id
 returning jobs.state, coalesce(old.lease_token, ''), coalesce((select name from slaves where id = old.lease_slave_id), '')`
 	res := Result{Counted: true}
 	err := tx.QueryRow(ctx, q, i.Job, covered).Scan(&res.State, &res.Abort, &res.Holder)
-	if res.Abort == token {
+	if err != nil || res.Abort == token || res.Abort == "" {
 		res.Abort, res.Holder = "", ""
+		return res, err
 	}
+	// An aborted build never reports, so its row ends here.
+	_, err = tx.Exec(ctx, `update builds set outcome = 'superseded', ended_at = now() where token = $1 and outcome is null`, res.Abort)
 	return res, err
 }
 
@@ -324,4 +327,21 @@ func (s *Store) BuildsOf(ctx context.Context, job int64) ([]BuildRow, error) {
 		return nil, fmt.Errorf("builds of job %d: %w", job, translate(err))
 	}
 	return out, nil
+}
+
+// NewestBuild finds the newest build of a package that left a log; version "" is
+// any, else it is as the upstream or as PEP 440 writes it.
+func (s *Store) NewestBuild(ctx context.Context, name, version string) (BuildRow, error) {
+	const q = buildRows + `
+where p.name = $1 and $2 in ('', r.version, r.raw) and b.log_sha256 <> ''
+order by b.id desc limit 1`
+	rows, err := s.pool.Query(ctx, q, name, version)
+	if err != nil {
+		return BuildRow{}, fmt.Errorf("newest build of %s: %w", name, translate(err))
+	}
+	b, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[BuildRow])
+	if err != nil {
+		return BuildRow{}, fmt.Errorf("newest build of %s: %w", name, translate(err))
+	}
+	return b, nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -29,7 +30,11 @@ func (s *Store) Remove(ctx context.Context, name string, versions []string, acto
 	err := s.inTx(ctx, "remove "+name, func(tx pgx.Tx) error {
 		var id int64
 		// Whoever adds releases of the package waits here, or we for him.
-		if err := tx.QueryRow(ctx, `select id from packages where name = $1 for update`, name).Scan(&id); err != nil {
+		err := tx.QueryRow(ctx, `select id from packages where name = $1 for update`, name).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("the farm has no such package: %w", farm.ErrNotFound)
+		}
+		if err != nil {
 			return err
 		}
 		releases, err := pickReleases(ctx, tx, id, versions, &r)
@@ -87,7 +92,7 @@ func pickReleases(ctx context.Context, tx pgx.Tx, pkg int64, versions []string, 
 	}
 	for _, v := range versions {
 		if !seen[v] {
-			return nil, fmt.Errorf("version %s: %w", v, farm.ErrNotFound)
+			return nil, fmt.Errorf("the farm has no version %s of it: %w", v, farm.ErrNotFound)
 		}
 	}
 	return ids, nil
