@@ -19,6 +19,7 @@ to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.`)
 		newDemo(), newServe(), newMigrate(), newTarget(), newEnroll(),
 		newAdd(), newRequeue(), newStatus(), newCheck(),
 		newConfig(), newNATSConfig(),
+		newRevoke(), newSlaves(), newRemove(), newLog(), newPublish(), newAudit(),
 	)
 	cli.Offer(root, map[string][]string{
 		"role": {string(farm.RoleSlave), string(farm.RoleMonitor), string(farm.RoleOperator)},

@@ -97,6 +97,7 @@ type Master struct {
 	Ingest   *ingest.Ingest
 	home     *home
 	conn     *bus.Conn
+	nats     *natsserver.Server // nil: an external one
 
 	log        zerolog.Logger
 	dispatcher *dispatch.Dispatcher
@@ -104,6 +105,7 @@ type Master struct {
 	publisher  *publish.Publisher
 	httpd      *http.Server
 	listener   net.Listener
+	revoked    chan struct{} // wakes whoever tells the NATS server
 	closers    []func()
 }
 
@@ -111,7 +113,7 @@ type Master struct {
 // order of the flow. When it returns, the addresses are taken; Run serves them.
 func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Master, err error) {
 	set = set.fill()
-	m := &Master{Settings: set, log: log}
+	m := &Master{Settings: set, log: log, revoked: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			m.Close()
@@ -160,6 +162,7 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Tell:  func(e bus.Event) { _ = conn.Publish(e) }, // events may be lost; the database is the truth
 		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
+	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
 	m.publisher, err = publish.New(publish.Config{Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log})
 	if err != nil {
 		return err
@@ -232,7 +235,7 @@ func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
 			return nil, fmt.Errorf("%w; choose another with --nats-listen", err)
 		}
 		m.closers = append(m.closers, srv.Close)
-		m.NATSURL, opts.InProcess = srv.URL(), srv
+		m.NATSURL, m.nats, opts.InProcess = srv.URL(), srv, srv
 	}
 	if m.conn, err = bus.Connect(ctx, opts); err != nil {
 		return nil, unwelcome(err)
@@ -249,6 +252,7 @@ func (m *Master) Run(ctx context.Context) error {
 	return service.RunAll(ctx,
 		service.Part{Name: "database", Run: m.home.Watch},
 		service.Part{Name: "dispatch", Run: m.dispatcher.Run},
+		service.Part{Name: "orders", Run: m.orders},
 		service.Part{Name: "publish", Run: m.publisher.Run},
 		service.Part{Name: "web", Run: m.serveHTTP},
 	)

@@ -46,11 +46,11 @@ type authorityJSON struct {
 // can read its file can be anyone on the wire, hence its modes; a lost file
 // means that everyone has to be enrolled again.
 func OpenAuthority(dir string) (*Authority, error) {
-	path := filepath.Join(dir, authorityFile)
-	a, err := loadAuthority(path)
+	a, err := LoadAuthority(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return a, err
 	}
+	path := filepath.Join(dir, authorityFile)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the farm's authority: %w", err)
 	}
@@ -59,6 +59,12 @@ func OpenAuthority(dir string) (*Authority, error) {
 		return nil, err
 	}
 	return loadAuthority(path)
+}
+
+// LoadAuthority loads the authority of dir as it is now; fs.ErrNotExist says that
+// there is none.
+func LoadAuthority(dir string) (*Authority, error) {
+	return loadAuthority(filepath.Join(dir, authorityFile))
 }
 
 func loadAuthority(path string) (*Authority, error) {

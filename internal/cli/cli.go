@@ -112,7 +112,9 @@ func isGroup(cmd *cobra.Command) {
 		}
 		return nil
 	}
-	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	if cmd.RunE == nil { // a group may do something of its own
+		cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 }
 
 // OneLine folds an error's text into one line.
