@@ -109,10 +109,15 @@ func TestLeaseIsNotLostToHello(t *testing.T) {
 		return goodBuild(ctx, b)
 	}).start()
 	s.wait(Accepted, "TOKEN1")
-	receive(t, hellos)
-	receive(t, hellos)
-	if first, second := receive(t, asked), receive(t, asked); first != second {
+	first, second := receive(t, asked), receive(t, asked)
+	if first != second {
 		t.Errorf("the question was put as %q, then as %q", first, second)
+	}
+	if h := receive(t, hellos); h.Asking != "" {
+		t.Errorf("the first hello asks %q", h.Asking)
+	}
+	if h := receive(t, hellos); h.Asking != first {
+		t.Errorf("the hello after the lost answer asks %q, want %q", h.Asking, first)
 	}
 	if n := builds.Load(); n != 1 {
 		t.Errorf("built %d times", n)

@@ -156,6 +156,26 @@ func TestFreeOthersSparesHeldAndYoung(t *testing.T) {
 	}
 }
 
+// TestFreeOthersSparesWhatIsAskedAgain: a lease whose answer was lost is no loss,
+// and the repeat of its request finds it.
+func TestFreeOthersSparesWhatIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("demo", "1.0")
+	lease, _ := w.claim("a", "r1")
+	n, err := w.FreeOthers(t.Context(), w.slaves["a"], nil, "r1", 0)
+	w.must(err)
+	again, ok := w.claim("a", "r1")
+	if n != 0 || !ok || again.Token != lease.Token {
+		t.Errorf("freed %d; the repeat got %v %q, want %q", n, ok, again.Token, lease.Token)
+	}
+	n, err = w.FreeOthers(t.Context(), w.slaves["a"], nil, "r2", 0)
+	w.must(err)
+	if n != 1 || w.state("demo", "1.0").State != farm.Queued {
+		t.Errorf("freed %d leases of another request, want 1", n)
+	}
+}
+
 // TestFaultsAreTriedElsewhere: what is not the package's fault is queued again,
 // later, and is a failure only after several tries.
 func TestFaultsAreTriedElsewhere(t *testing.T) {
