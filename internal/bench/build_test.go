@@ -80,7 +80,7 @@ func index(b *testing.B, units int) string {
 // Python, user and options. Units 0 shows the fixed cost, the other the factor on
 // a build of some 20 s.
 func BenchmarkBuild(b *testing.B) {
-	for _, units := range []int{0, 40} {
+	for _, units := range []int{0, 8} {
 		b.Run(fmt.Sprintf("units=%d", units), func(b *testing.B) {
 			url, py, user := index(b, units), farmtest.Python(b), proc.BuildUser()
 			dir, err := proc.SharedTempDir("pinwheel-bench-", user)
