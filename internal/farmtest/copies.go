@@ -11,11 +11,6 @@ import (
 	"testing"
 )
 
-// pageFiles are the files of a page: two forms, each with its compressed copy.
-func pageFiles() []string {
-	return []string{"index.html", "index.html.gz", "index.json", "index.json.gz"}
-}
-
 // checkCopies holds the compressed copy of each page to it, on the disk, where a
 // web server may find it, and as the farm itself sends it. The project "" is the root.
 func (f Farm) checkCopies(t testing.TB, projects []string) {
