@@ -70,7 +70,7 @@ type pace struct {
 
 func usualPace() pace {
 	return pace{
-		retry: 200 * time.Millisecond, retryMax: 15 * time.Second,
+		retry: 200 * time.Millisecond, retryMax: 5 * time.Second,
 		fault: 5 * time.Second, faultMax: 5 * time.Minute,
 		stall: 30 * time.Second,
 	}

@@ -60,7 +60,7 @@ func (a *Agent) ready(take context.Context) bool {
 			return true
 		}
 		trouble.say(errNoSpace, "no job is asked for")
-		if !sleep(take, a.pace.retryMax) {
+		if !sleep(take, a.pace.fault) {
 			return false
 		}
 	}

@@ -16,6 +16,9 @@ import (
 // Next leases a job to a slave, or waits a little for one to be queued.
 func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.NextReply {
 	lease, err := d.lease(ctx, name, n)
+	if errors.Is(err, errDismissed) { // nobody hears it, and nothing is wrong
+		return bus.NextReply{Error: err.Error()}
+	}
 	if err != nil {
 		d.refused(name, "next", err)
 		return bus.NextReply{Error: err.Error()}

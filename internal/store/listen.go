@@ -28,7 +28,7 @@ func (s *Store) Listen(ctx context.Context, channel string, got func(payload str
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, 15*time.Second)
+		pause = min(2*pause, 3*time.Second) // short: what waits to be heard goes on when we are back
 	}
 	return ctx.Err()
 }
