@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -52,7 +54,9 @@ pip installed every one from the farm. Everything it made is removed at the end.
 			if err != nil {
 				return err
 			}
-			drain, _, stop := service.Signals(cmd.Context())
+			ctx, release := outliveTerminal(cmd.Context())
+			defer release()
+			drain, _, stop := service.Signals(ctx)
 			defer stop()
 			return f.run(drain, cmd, items, log)
 		},
@@ -63,6 +67,20 @@ pip installed every one from the farm. Everything it made is removed at the end.
 	cmd.Flags().StringVar(&f.python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
 	cmd.Flags().StringVar(&f.upstream, "upstream", "", "the index to build from, `URL` of its simple/ (default: the one that pip here uses)")
 	return cmd
+}
+
+// outliveTerminal lets the demo clean up when its terminal is closed, or when
+// nobody reads any more what it says: both would otherwise end it on the spot. Its
+// context ends with the terminal.
+func outliveTerminal(ctx context.Context) (context.Context, func()) {
+	unread := make(chan os.Signal, 1) // never read: it is enough that somebody listens
+	signal.Notify(unread, syscall.SIGPIPE)
+	release := func() { signal.Stop(unread) }
+	if signal.Ignored(syscall.SIGHUP) { // nohup
+		return ctx, release
+	}
+	ctx, closed := signal.NotifyContext(ctx, syscall.SIGHUP)
+	return ctx, func() { closed(); release() }
 }
 
 // demoLogger is quiet unless asked: the demo's own lines tell what happens.

@@ -15,6 +15,10 @@ import (
 // pageWithin is how long publishing may take before the demo calls it broken.
 const pageWithin = 30 * time.Second
 
+// proveWithin bounds one install with its dependencies and the import: a module
+// that never comes back from its import must not keep the demo for ever.
+const proveWithin = 15 * time.Minute
+
 // proof is what came of one install by pip.
 type proof struct {
 	it  *item
@@ -28,6 +32,8 @@ func (d *demo) prove(ctx context.Context, it *item) {
 	d.proving = true
 	name, version, wheel := it.name, it.version, it.wheel
 	go func() {
+		ctx, cancel := context.WithTimeout(ctx, proveWithin)
+		defer cancel()
 		p := proof{it: it, err: d.awaitPage(ctx, name, wheel)}
 		if p.err == nil {
 			p.res, p.err = pip.Prove(ctx, pip.Proof{

@@ -116,9 +116,8 @@ func (it shown) words(clock string) string {
 	return s
 }
 
-// draw puts the lines over those drawn before. Only the last drawing shows the
-// logs' ends and may be longer than the screen: what has scrolled away cannot be
-// drawn over.
+// draw puts the lines over those drawn before. Only the last drawing shows all,
+// with the logs' ends: lines that wrap or scroll away cannot be drawn over.
 func (v *view) draw(last bool) {
 	wide, high := size(v.out)
 	var lines []string
@@ -140,7 +139,10 @@ func (v *view) draw(last bool) {
 		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", v.drawn)
 	}
 	for _, l := range lines {
-		b.WriteString(cut(l, wide) + "\n")
+		if !last {
+			l = cut(l, wide)
+		}
+		b.WriteString(l + "\n")
 	}
 	v.drawn = len(lines)
 	io.WriteString(v.out, b.String())

@@ -23,7 +23,7 @@ import (
 //	                                groups become the variables NAME_1, NAME_2 …
 //	await NAME REGEXP               wait for a line of what was started, after the
 //	                                one that was waited for last
-//	signal NAME SIGNAL              send INT, TERM or KILL
+//	signal NAME SIGNAL              send INT, TERM, HUP or KILL
 //	gone NAME CODE                  wait for the end; a program that a signal ended
 //	                                has the code -9, …
 //	end NAME SIGNAL CODE            both
@@ -194,7 +194,7 @@ func stop(s *Script, args []string) {
 
 func signal(s *Script, args []string) {
 	s.want(args, 2, "signal NAME SIGNAL")
-	signals := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
+	signals := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
 	s.Must(s.running(args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 
