@@ -103,12 +103,12 @@ func TestBadFiles(t *testing.T) {
 		{"lease = 'long'", `p.toml:1: lease: time: invalid duration "long"`},
 		{"memory = 'lots'", `p.toml:1: memory: "lots" is not a size such as 512, 64K, 10M or 1G`},
 		{"memory = true", "p.toml:1: memory: want a string, not true or false"},
-		{"keep = true\nkeep = false", `p.toml:2: key "keep" stands in line 1 already`},
-		{"[serve]\nlisten = ':1'", "p.toml:1: [serve]: settings stand at the top level, without tables"},
-		{"listen ':1'", "p.toml:1: want listen = VALUE"},
-		{"database-url = postgres://u:geheim@h/d", `p.toml:1: database-url: want a "string" in quotes, a whole number, true or false`},
-		{"listen = ':1", "p.toml:1: listen: the string has no end"},
-		{"\xff\xfe", "p.toml: it is not text in UTF-8"},
+		{"keep = true\nkeep = false", "p.toml:2: toml: key keep is already defined; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
+		{"[serve]\nlisten = ':1'", "p.toml:1: settings stand at the top level, without tables"},
+		{"listen ':1'", "p.toml:1: toml: expected '=' after key; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
+		{"database-url = postgres://u:geheim@h/d", "p.toml:1: toml: unexpected character U+0070 'p' at start of value; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
+		{"listen = ':1", "p.toml:1: toml: unterminated literal string; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
+		{"\xff\xfe", "p.toml:1: toml: invalid character at start of key: U+00FF 'ÿ'; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
 	} {
 		_, err := settle(t, c.file, nil, nil)
 		if err == nil || err.Error() != c.want {
