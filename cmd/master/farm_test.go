@@ -46,6 +46,7 @@ func newTestFarm(t *testing.T, upstream string, limits farm.Limits) *testFarm {
 	f.start(settings{
 		StateDir: filepath.Join(dir, "master"), Listen: "127.0.0.1:0", NATSListen: "127.0.0.1:0",
 		DatabaseURL: pgtest.New(t), Upstream: upstream, Limits: limits, Lease: 30 * time.Second,
+		RootEvery: 50 * time.Millisecond,
 	})
 	if err := f.Store.AddTarget(t.Context(), f.py.Target(), farm.Facts{}); err != nil {
 		t.Fatal(err)

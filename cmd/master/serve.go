@@ -163,7 +163,9 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
-	m.publisher, err = publish.New(publish.Config{Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log})
+	m.publisher, err = publish.New(publish.Config{
+		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, RootEvery: m.Settings.RootEvery, Log: m.log,
+	})
 	if err != nil {
 		return err
 	}

@@ -29,9 +29,10 @@ type settings struct {
 	Upstream    string `key:"upstream" help:"the index to follow, <URL> of its simple/" empty:"the one that pip here uses"`
 	Python      string `key:"python" help:"the interpreter, <FILE>, whose pip is asked" empty:"the first that works"`
 
-	CacheDir string        // what can be fetched again
-	Lease    time.Duration // 0: the default; tests shorten it
-	Limits   farm.Limits   // of a build; zero: the defaults
+	CacheDir  string        // what can be fetched again
+	Lease     time.Duration // 0: the default; tests shorten it
+	RootEvery time.Duration // between two root indexes; the same
+	Limits    farm.Limits   // of a build; zero: the defaults
 }
 
 // stateFlag is for the commands that only need the farm's state.
