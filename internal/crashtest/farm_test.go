@@ -117,6 +117,15 @@ func (r *rig) added() {
 	}
 }
 
+// run runs a command of master to its good end.
+func (r *rig) run(args ...string) {
+	r.t.Helper()
+	p := start(r.t, nil, "master", args...)
+	if status := p.awaitEnd(); status != 0 {
+		r.t.Fatalf("%s: status %#x", p.name, int(status))
+	}
+}
+
 // launch starts a master at the addresses of the one before, if there was one.
 func (r *rig) launch(env ...string) *process {
 	r.t.Helper()

@@ -1,12 +1,9 @@
 package crashtest
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"pinwheel/internal/crash"
 	"pinwheel/internal/dispatch"
@@ -94,20 +91,9 @@ func killMasterThatRemoves(r *rig, variable string) *process {
 	r.quiet()
 	r.check()
 	stop(s, m)
-	r.exec(`delete from packages`)
-	r.exec(`insert into stale_pages (scope) values ('story'), ('')
-	        on conflict (scope) do update set generation = stale_pages.generation + 1`)
-	return r.launch(variable)
-}
-
-// exec is for what no command does yet.
-func (r *rig) exec(q string) {
-	r.t.Helper()
-	db, err := pgx.Connect(r.t.Context(), r.dsn)
-	r.must(err)
-	defer db.Close(context.Background())
-	_, err = db.Exec(r.t.Context(), q)
-	r.must(err)
+	dies := r.master(variable)
+	r.run("remove", "--state-dir", r.masterDir(), "--database-url", r.dsn, "story")
+	return dies
 }
 
 func TestEveryPointHasARow(t *testing.T) {
