@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -121,6 +122,9 @@ func (f *testFarm) put(name string, content []byte) farm.File {
 	f.must(f.Depot.Put(f.t.Context(), bytes.NewReader(content), file))
 	return file
 }
+
+// num writes a number as people do on a command line.
+func num(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (f *testFarm) must(err error) {
 	f.t.Helper()
