@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pinwheel/internal/audit"
+	"pinwheel/internal/depot"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
 )
@@ -345,5 +346,29 @@ func TestManyFiles(t *testing.T) {
 	}
 	if _, err := w.Page(t.Context(), store.RootScope); err == nil {
 		t.Error("the root has a page of a project")
+	}
+}
+
+// TestDepotDeleted: the site's links keep the wheels alive; the logs are lost.
+func TestDepotDeleted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.build("foo")
+	w.build("bar")
+	w.must(os.RemoveAll(w.dir + "/depot"))
+	var err error
+	w.depot, err = depot.Open(w.dir + "/depot")
+	w.must(err)
+	a := w.auditor()
+	_, err = a.Check(t.Context())
+	w.must(err)
+	r, err := a.Repair(t.Context(), w.publisher)
+	w.must(err)
+	want := []string{
+		"file-missing bar-1.0-py3-none-any.whl repaired", "file-missing foo-1.0-py3-none-any.whl repaired",
+		"file-missing log of build 1", "file-missing log of build 2",
+	}
+	if diff := cmp.Diff(want, lines(r)); diff != "" {
+		t.Error(diff)
 	}
 }
