@@ -33,6 +33,9 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 		_, err := w.Write(data)
 		return err
 	})
+	if err == nil {
+		err = SyncDir(filepath.Dir(path))
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -50,28 +53,6 @@ func WriteIfChanged(path string, data []byte, perm fs.FileMode) (bool, error) {
 		return false, err
 	}
 	return true, nil
-}
-
-// WriteLike is WriteIfChanged for a file that is made from another: it gets the
-// time of that one, by which a reader knows that the two belong together.
-func WriteLike(path string, data []byte, perm fs.FileMode, other string) (bool, error) {
-	info, err := os.Lstat(other)
-	if err != nil {
-		return false, fmt.Errorf("write %s: %w", path, err)
-	}
-	if same(path, data, info.ModTime()) {
-		return false, nil
-	}
-	p, err := NewPending(path, perm)
-	if err != nil {
-		return false, err
-	}
-	defer p.Close()
-	p.like = info.ModTime()
-	if _, err := p.Write(data); err != nil {
-		return false, fmt.Errorf("write %s: %w", path, err)
-	}
-	return p.Commit()
 }
 
 // same is false for whatever cannot be read: writing then meets the same
@@ -126,7 +107,8 @@ func SyncDir(dir string) error {
 	return nil
 }
 
-// replace runs fill on a new file that then takes the place of path.
+// replace runs fill on a new file that then takes the place of path. Whoever calls
+// it has to flush the folder.
 func replace(path string, perm fs.FileMode, fill func(io.Writer) error) error {
 	t, err := pending(path, perm)
 	if err != nil {
@@ -139,7 +121,16 @@ func replace(path string, perm fs.FileMode, fill func(io.Writer) error) error {
 	if err := later(t, path); err != nil {
 		return err
 	}
-	return swap(t, path)
+	return t.CloseAtomicallyReplace()
+}
+
+// setTime gives a new file the time like or, if that is zero, one that is later
+// than that of the file which it will replace.
+func setTime(t *renameio.PendingFile, path string, like time.Time) error {
+	if like.IsZero() {
+		return later(t, path)
+	}
+	return os.Chtimes(t.Name(), time.Time{}, like)
 }
 
 // later makes a new file younger than the one that it will replace.
@@ -153,14 +144,6 @@ func later(t *renameio.PendingFile, path string) error {
 		return err
 	}
 	return os.Chtimes(t.Name(), time.Time{}, old.ModTime().Add(time.Nanosecond))
-}
-
-// swap flushes the new file, gives it its name, and flushes that too.
-func swap(t *renameio.PendingFile, path string) error {
-	if err := t.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
 }
 
 // pending is in the folder of path, not in a folder for temporary files: only

@@ -13,22 +13,31 @@ import (
 // where the file system allows one, which costs no space, else a copy with the
 // mode of src. Linking twice is harmless.
 func Link(src, dst string) error {
+	changed, err := link(src, dst)
+	if err != nil || !changed {
+		return err
+	}
+	return SyncDir(filepath.Dir(dst))
+}
+
+// link is Link but for the flush of the name; it says whether there is one.
+func link(src, dst string) (bool, error) {
 	from, err := os.Stat(src)
 	if err != nil {
-		return fmt.Errorf("link %s: %w", dst, err)
+		return false, fmt.Errorf("link %s: %w", dst, err)
 	}
 	if to, err := os.Lstat(dst); err == nil && os.SameFile(from, to) {
-		return nil
+		return false, nil
 	}
 	if hardLink(src, dst) == nil {
-		return SyncDir(filepath.Dir(dst))
+		return true, nil
 	}
 	// Why the link failed does not matter (another file system, too many links,
 	// not our file): a copy either works or says what is wrong.
-	if err := Copy(src, dst, from.Mode().Perm()); err != nil {
-		return fmt.Errorf("copy %s to %s: %w", src, dst, err)
+	if err := copyTo(src, dst, from.Mode().Perm()); err != nil {
+		return false, fmt.Errorf("copy %s to %s: %w", src, dst, err)
 	}
-	return nil
+	return true, nil
 }
 
 // hardLink links under another name first, because link(2) does not replace.
@@ -45,6 +54,13 @@ func hardLink(src, dst string) error {
 
 // Copy makes dst a copy of src with the mode perm, whole or not at all.
 func Copy(src, dst string, perm fs.FileMode) error {
+	if err := copyTo(src, dst, perm); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(dst))
+}
+
+func copyTo(src, dst string, perm fs.FileMode) error {
 	in, err := os.Open(src)
 	if err != nil {
 		return err

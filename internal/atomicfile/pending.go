@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -63,16 +64,13 @@ func (p *Pending) commit() (bool, error) {
 	if p.unchanged() {
 		return false, nil
 	}
-	var err error
-	if p.like.IsZero() {
-		err = later(p.file, p.path)
-	} else {
-		err = os.Chtimes(p.file.Name(), time.Time{}, p.like)
-	}
-	if err != nil {
+	if err := setTime(p.file, p.path, p.like); err != nil {
 		return false, err
 	}
-	return true, swap(p.file, p.path)
+	if err := p.file.CloseAtomicallyReplace(); err != nil {
+		return false, err
+	}
+	return true, SyncDir(filepath.Dir(p.path))
 }
 
 func (p *Pending) unchanged() bool {

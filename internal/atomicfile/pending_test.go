@@ -92,8 +92,13 @@ func TestLikeAnother(t *testing.T) {
 	for name, write := range map[string]func(t *testing.T, path, data, like string) bool{
 		"pending": pend,
 		"at once": func(t *testing.T, path, data, like string) bool {
-			changed, err := WriteLike(path, []byte(data), 0o644, like)
-			if err != nil {
+			f := In(filepath.Dir(path))
+			defer f.Close()
+			if err := f.WriteLike(filepath.Base(path), []byte(data), 0o644, filepath.Base(like)); err != nil {
+				t.Fatal(err)
+			}
+			changed := false
+			if err := f.Commit(func(string) { changed = true }); err != nil {
 				t.Fatal(err)
 			}
 			return changed
@@ -119,7 +124,7 @@ func TestLikeAnother(t *testing.T) {
 		}
 		onlyFiles(t, dir, "page", "page.gz")
 	}
-	if _, err := WriteLike(filepath.Join(t.TempDir(), "x"), nil, 0o644, "/no/such/page"); err == nil {
+	if err := In(t.TempDir()).WriteLike("x", nil, 0o644, "none"); err == nil {
 		t.Error("the copy of nothing was written")
 	}
 }

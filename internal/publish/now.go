@@ -155,24 +155,25 @@ func (p *Publisher) relink(project string, w store.WheelRow) error {
 	if _, err := newEntry(project, w); err != nil {
 		return err
 	}
-	dst := filepath.Join(p.simple(), project, w.Filename)
-	if hasSize(dst+metadataSuffix, w.MetadataSize) {
-		if err := placeMetadata(dst+metadataSuffix, w, w.Metadata); err != nil {
+	dir := atomicfile.In(filepath.Join(p.simple(), project))
+	defer dir.Close()
+	if hasSize(dir.Path(w.Filename+metadataSuffix), w.MetadataSize) {
+		if err := placeMetadata(dir, w, w.Metadata); err != nil {
 			return err
 		}
 	}
-	if _, err := os.Lstat(dst); errors.Is(err, fs.ErrNotExist) {
-		return nil // it is placed with the page
+	if _, err := os.Lstat(dir.Path(w.Filename)); errors.Is(err, fs.ErrNotExist) {
+		return dir.Commit(nil) // it is placed with the page
 	}
 	has, err := p.cfg.Depot.Has(w.SHA256, w.Size)
 	if err != nil || !has {
-		return err
+		return errors.Join(err, dir.Commit(nil))
 	}
 	src, err := p.cfg.Depot.Path(w.SHA256)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Link(src, dst)
+	return errors.Join(dir.Link(src, w.Filename), dir.Commit(nil))
 }
 
 // isPage says whether a file is one that writing a page writes.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"pinwheel/internal/atomicfile"
@@ -25,14 +24,14 @@ type entry struct {
 
 // placeAll puts the files of all wheels in place and returns those that are, in
 // the order of the page, with the errors of the others.
-func (p *Publisher) placeAll(ctx context.Context, dir string, page store.Page) ([]entry, error) {
+func (p *Publisher) placeAll(ctx context.Context, dir *atomicfile.Folder, project string, wheels []store.WheelRow) ([]entry, error) {
 	var entries []entry
 	var errs []error
-	for _, w := range page.Wheels {
+	for _, w := range wheels {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e, err := newEntry(page.Package, w)
+		e, err := newEntry(project, w)
 		if err == nil {
 			err = p.place(ctx, dir, w)
 		}
@@ -69,22 +68,21 @@ func inOrder(entries []entry) {
 // place puts one wheel and its metadata into dir. Both are there already when
 // this is not the first writing of the page. A file that has the name and the size
 // is the right one: names are never used again, and appear with whole files only.
-func (p *Publisher) place(ctx context.Context, dir string, w store.WheelRow) error {
-	wheel := filepath.Join(dir, w.Filename)
-	if !hasSize(wheel, w.Size) {
-		if err := p.placeFile(wheel, w); err != nil {
+func (p *Publisher) place(ctx context.Context, dir *atomicfile.Folder, w store.WheelRow) error {
+	if !hasSize(dir.Path(w.Filename), w.Size) {
+		if err := p.placeFile(dir, w); err != nil {
 			return err
 		}
 	}
 	p.at(crash.PublishWheel, w.Package)
-	if hasSize(wheel+metadataSuffix, w.MetadataSize) {
+	if hasSize(dir.Path(w.Filename+metadataSuffix), w.MetadataSize) {
 		return nil
 	}
 	metadata, err := p.cfg.Store.Metadata(ctx, w.Filename)
 	if err != nil {
 		return err
 	}
-	return placeMetadata(wheel+metadataSuffix, w, metadata)
+	return placeMetadata(dir, w, metadata)
 }
 
 func hasSize(path string, size int64) bool {
@@ -92,12 +90,11 @@ func hasSize(path string, size int64) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == size
 }
 
-func placeMetadata(dst string, w store.WheelRow, metadata []byte) error {
+func placeMetadata(dir *atomicfile.Folder, w store.WheelRow, metadata []byte) error {
 	if err := isMetadata(w, metadata); err != nil {
 		return err
 	}
-	_, err := atomicfile.WriteIfChanged(dst, metadata, 0o644)
-	return err
+	return dir.Write(w.Filename+metadataSuffix, metadata, 0o644)
 }
 
 func isMetadata(w store.WheelRow, metadata []byte) error {
@@ -108,7 +105,7 @@ func isMetadata(w store.WheelRow, metadata []byte) error {
 }
 
 // placeFile links the wheel into the site.
-func (p *Publisher) placeFile(dst string, w store.WheelRow) error {
+func (p *Publisher) placeFile(dir *atomicfile.Folder, w store.WheelRow) error {
 	has, err := p.cfg.Depot.Has(w.SHA256, w.Size)
 	if err != nil {
 		return err
@@ -120,7 +117,7 @@ func (p *Publisher) placeFile(dst string, w store.WheelRow) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Link(src, dst); err != nil {
+	if err := dir.Link(src, w.Filename); err != nil {
 		return err
 	}
 	p.nFiles.Add(1)

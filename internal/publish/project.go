@@ -10,13 +10,9 @@ import (
 
 	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/crash"
-	"pinwheel/internal/farm"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/store"
 )
-
-// errNoWheels says that a project has nothing to publish.
-var errNoWheels = errors.New("no wheels")
 
 // The names of files that are not wheels, of a project and of the root.
 const (
@@ -26,44 +22,40 @@ const (
 	metadataSuffix = ".metadata" // after a wheel's name: its METADATA (PEP 658)
 )
 
-// writeProject makes a project's folder agree with its rows. The order makes a
-// crash between any two steps harmless:
-func (p *Publisher) writeProject(ctx context.Context, s store.StalePage) error {
-	page, err := p.cfg.Store.PageFacts(ctx, s.Scope)
-	if errors.Is(err, farm.ErrNotFound) || err == nil && len(page.Wheels) == 0 {
-		return errNoWheels
-	}
+// writeProject makes a project's folder agree with its rows, of which there is at
+// least one. The order makes a crash between any two steps harmless; forgetting
+// that the page was stale comes after all of them.
+func (p *Publisher) writeProject(ctx context.Context, project string, wheels []store.WheelRow) error {
+	path, err := p.projectDir(project)
 	if err != nil {
 		return err
 	}
-	dir, err := p.projectDir(s.Scope)
-	if err != nil {
+	dir := atomicfile.In(path)
+	defer dir.Close()
+	// Files first, names and all. A crash after them leaves files that no page names.
+	entries, missing := p.placeAll(ctx, dir, project, wheels)
+	if err := dir.Commit(nil); err != nil {
 		return err
 	}
-	// Files first. A crash after them leaves files that no page names.
-	entries, missing := p.placeAll(ctx, dir, page)
 	if len(entries) == 0 {
 		return missing
 	}
 	// Then the pages. A crash among them leaves some of them old: they name fewer
 	// files, or others, and all of those are still there.
-	p.at(crash.PublishFiles, s.Scope)
-	if err := p.writePage(dir, page.Package, entries); err != nil {
+	p.at(crash.PublishFiles, project)
+	if err := p.writePage(dir, project, entries); err != nil {
 		return err
 	}
-	p.at(crash.PublishPages, s.Scope)
+	p.at(crash.PublishPages, project)
 	// Then what no page names any more.
-	if err := clean(dir, page); err != nil {
+	if err := clean(path, wheels); err != nil {
 		return err
 	}
-	p.at(crash.PublishCleaned, s.Scope)
+	p.at(crash.PublishCleaned, project)
 	p.nPages.Add(1)
 	// A lost file keeps its own name off the page, not the names of the others;
 	// the page stays stale, so that it is tried again.
-	if missing != nil {
-		return missing
-	}
-	return p.done(ctx, s)
+	return missing
 }
 
 // projectDir makes the folder, durably: the row that would have us make it again
@@ -84,52 +76,53 @@ func (p *Publisher) projectDir(name string) (string, error) {
 	return dir, atomicfile.SyncDir(p.simple())
 }
 
-// writePage writes both forms of a page, each with its compressed copy.
-func (p *Publisher) writePage(dir, project string, entries []entry) error {
-	html := projectHTML(project, entries)
-	if err := p.writeForm(filepath.Join(dir, pageHTML), html, func() { p.at(crash.PublishHTML, project) }); err != nil {
-		return err
-	}
+// writePage writes both forms of a page, each with its compressed copy after it,
+// which has the time of the page. After a crash in between, who compares the times
+// sees that the old copy is not of this page; who does not, as nginx, serves the
+// page before, of which no file is removed yet. The other order would be as good.
+func (p *Publisher) writePage(dir *atomicfile.Folder, project string, entries []entry) error {
 	json, err := projectJSON(project, entries)
 	if err != nil {
 		return fmt.Errorf("write the page of %s: %w", project, err)
 	}
-	return p.writeForm(filepath.Join(dir, pageJSON), json, func() {})
-}
-
-// writeForm writes one form of a page, and then its copy with the time of the
-// page: after a crash in between, who compares the times sees that the old copy
-// is not of this page; who does not, as nginx, serves the page before, of which
-// nothing was removed yet. The other order would be as harmless, but a copy
-// cannot have the time of a page that is not there.
-func (p *Publisher) writeForm(path string, body []byte, between func()) error {
-	if _, err := atomicfile.WriteIfChanged(path, body, 0o644); err != nil {
-		return err
+	for _, f := range []struct {
+		name string
+		body []byte
+	}{{pageHTML, projectHTML(project, entries)}, {pageJSON, json}} {
+		if err := dir.Write(f.name, f.body, 0o644); err != nil {
+			return err
+		}
+		err := p.gzips.pack(f.body, func(packed []byte) error {
+			return dir.WriteLike(f.name+gzipSuffix, packed, 0o644, f.name)
+		})
+		if err != nil {
+			return err
+		}
 	}
-	between()
-	z := p.gzips.get()
-	defer p.gzips.put(z)
-	_, err := atomicfile.WriteLike(path+gzipSuffix, z.pack(body), 0o644, path)
-	return err
+	return dir.Commit(func(name string) {
+		if name == pageHTML {
+			p.at(crash.PublishHTML, project)
+		}
+	})
 }
 
 // clean removes the files that no row names, and what a crash left half-made:
 // this process is the only writer here.
-func clean(dir string, page store.Page) error {
+func clean(dir string, wheels []store.WheelRow) error {
 	keep := map[string]bool{}
-	for _, w := range page.Wheels {
+	for _, w := range wheels {
 		keep[w.Filename], keep[w.Filename+metadataSuffix] = true, true
 	}
 	found, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("clean the folder of %s: %w", page.Package, err)
+		return fmt.Errorf("clean %s: %w", dir, err)
 	}
 	for _, f := range found {
 		if keep[f.Name()] || isPage(f.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
-			return fmt.Errorf("clean the folder of %s: %w", page.Package, err)
+			return fmt.Errorf("clean %s: %w", dir, err)
 		}
 	}
 	return nil

@@ -46,7 +46,7 @@ type Config struct {
 
 const (
 	batchSize = 64 // pages between two looks at the queue
-	atOnce    = 4  // pages in work: mostly they wait for the disk to flush
+	atOnce    = 16 // pages in work: they wait for the disk, which flushes many like one
 )
 
 // Counts is what a Publisher has done since it was made.

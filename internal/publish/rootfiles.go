@@ -42,7 +42,7 @@ func (p *Publisher) writeRootFiles(names iter.Seq2[string, error]) error {
 }
 
 // placeRoot gives the files their names: of each form the page and then its copy,
-// for the reason that writeForm has.
+// for the reason that writePage has.
 func (p *Publisher) placeRoot(html, json *rootFile) error {
 	newHTML, err := html.place(func() { p.at(crash.PublishRootHTML, store.RootScope) })
 	if err != nil {
@@ -65,9 +65,10 @@ type rootFile struct {
 	form       rootForm
 	page, copy *atomicfile.Pending
 	z          *gzip.Writer
-	free       func() // gives z back
-	buf        []byte // not written yet
-	some       bool   // a name was added
+	out        io.Writer // to page and z
+	free       func()    // gives z back
+	buf        []byte    // not written yet
+	some       bool      // a name was added
 }
 
 // flushAt is how many bytes are gathered before they go to the page and the
@@ -86,8 +87,9 @@ func (p *Publisher) beginRoot(name string, form rootForm) (*rootFile, error) {
 		return nil, err
 	}
 	packer := p.gzips.get()
+	z := packer.to(copy)
 	return &rootFile{
-		path: path, form: form, page: page, copy: copy, z: packer.to(copy),
+		path: path, form: form, page: page, copy: copy, z: z, out: io.MultiWriter(page, z),
 		free: func() { p.gzips.put(packer) }, buf: append(make([]byte, 0, flushAt+4096), form.open...),
 	}, nil
 }
@@ -109,7 +111,7 @@ func (f *rootFile) add(name string) error {
 }
 
 func (f *rootFile) flush() error {
-	_, err := io.MultiWriter(f.page, f.z).Write(f.buf)
+	_, err := f.out.Write(f.buf)
 	f.buf = f.buf[:0]
 	return err
 }

@@ -2,7 +2,7 @@ package publish
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,44 +87,69 @@ func (p *Publisher) writePages(ctx context.Context, pages []store.StalePage) (ma
 	if err := p.expect(ctx, pages); err != nil {
 		return nil, err
 	}
+	written, failed, err := p.writeWheels(ctx, pages)
+	if err != nil {
+		return nil, err
+	}
+	gone := slices.DeleteFunc(slices.Clone(pages), func(s store.StalePage) bool {
+		return failed[s.Scope] != nil || slices.Contains(written, s)
+	})
+	err = p.done(ctx, written...)
+	p.withdraw(ctx, gone, failed)
+	p.nFailures.Add(int64(len(failed)))
+	return failed, err
+}
+
+// writeWheels writes the pages of those projects that have wheels, some at once.
+// Their rows come in one stream, of which no more is read ahead than is in work.
+func (p *Publisher) writeWheels(ctx context.Context, pages []store.StalePage) (written []store.StalePage, failed map[string]error, err error) {
 	var (
 		mu     sync.Mutex
-		gone   []store.StalePage
-		failed = map[string]error{}
 		group  errgroup.Group
+		scopes = make(map[string]store.StalePage, len(pages))
 	)
 	group.SetLimit(atOnce)
+	failed = map[string]error{}
 	for _, s := range pages {
+		scopes[s.Scope] = s
+	}
+	for wheels, err := range p.cfg.Store.PageFacts(ctx, slices.Collect(maps.Keys(scopes))) {
+		if err != nil {
+			group.Wait()
+			return nil, nil, err
+		}
 		group.Go(func() error {
-			err := p.writeProject(ctx, s)
+			project := wheels[0].Package
+			err := p.writeProject(ctx, project, wheels)
 			mu.Lock()
 			defer mu.Unlock()
-			if errors.Is(err, errNoWheels) {
-				gone = append(gone, s)
-			} else if err != nil {
-				failed[s.Scope] = err
+			if err != nil {
+				failed[project] = err
+			} else {
+				written = append(written, scopes[project])
 			}
 			return nil
 		})
 	}
 	group.Wait() // errors are in failed
-	p.withdraw(ctx, gone, failed)
-	p.nFailures.Add(int64(len(failed)))
-	return failed, nil
+	return written, failed, nil
 }
 
-// done forgets that a page was stale: the last step, since it ends the retries.
-func (p *Publisher) done(ctx context.Context, s store.StalePage) error {
-	if s.Generation != strayGeneration {
-		if err := p.cfg.Store.PageWritten(ctx, s); err != nil {
+// done forgets that pages were stale: the last step, since it ends the retries.
+func (p *Publisher) done(ctx context.Context, pages ...store.StalePage) error {
+	rows := slices.DeleteFunc(slices.Clone(pages), func(s store.StalePage) bool { return s.Generation == strayGeneration })
+	if len(rows) > 0 {
+		if err := p.cfg.Store.PagesWritten(ctx, rows...); err != nil {
 			return err
 		}
 	}
-	p.patience.succeeded(s.Scope)
-	if s.Scope == store.RootScope {
-		p.at(crash.PublishRootDone, s.Scope)
-	} else {
-		p.at(crash.PublishDone, s.Scope)
+	for _, s := range pages {
+		p.patience.succeeded(s.Scope)
+		if s.Scope == store.RootScope {
+			p.at(crash.PublishRootDone, s.Scope)
+		} else {
+			p.at(crash.PublishDone, s.Scope)
+		}
 	}
 	return nil
 }

@@ -63,9 +63,7 @@ func TestOnlyTheFirstWheelMarksTheRoot(t *testing.T) {
 		if got != want {
 			t.Errorf("wheel %d: stale %s, want %s", i+1, got, want)
 		}
-		for _, p := range pages {
-			w.must(w.PageWritten(t.Context(), p))
-		}
+		w.must(w.PagesWritten(t.Context(), pages...))
 	}
 }
 
@@ -131,13 +129,13 @@ func TestStalePageChangedMeanwhileStays(t *testing.T) {
 	w.must(err)
 	_, err = w.MarkAllStale(t.Context())
 	w.must(err)
-	w.must(w.PageWritten(t.Context(), before[0]))
+	w.must(w.PagesWritten(t.Context(), before[0]))
 	after, err := w.StalePages(t.Context(), 1)
 	w.must(err)
 	if len(after) != 1 {
 		t.Fatal("a page that changed while it was written was forgotten")
 	}
-	w.must(w.PageWritten(t.Context(), after[0]))
+	w.must(w.PagesWritten(t.Context(), after[0]))
 	left, err := w.StalePages(t.Context(), 1)
 	w.must(err)
 	if len(left) != 0 {

@@ -110,11 +110,22 @@ func (s *Store) StaleRoot(ctx context.Context) (*StalePage, error) {
 	return &p, nil
 }
 
-// PageWritten forgets a stale page unless it changed since it was listed.
-func (s *Store) PageWritten(ctx context.Context, p StalePage) error {
-	const q = `delete from stale_pages where scope = $1 and generation = $2`
-	if _, err := s.pool.Exec(ctx, q, p.Scope, p.Generation); err != nil {
-		return fmt.Errorf("forget stale page %q: %w", p.Scope, translate(err))
+// PagesWritten forgets stale pages, but for those that changed since they were
+// listed. One that is being changed right now is left without waiting: it stays
+// stale, and nobody can wait for us who holds what we wait for.
+func (s *Store) PagesWritten(ctx context.Context, pages ...StalePage) error {
+	const q = `
+with written as (
+    select s.scope from stale_pages s join unnest($1::text[], $2::bigint[]) as w (scope, generation) using (scope, generation)
+    for update of s skip locked
+)
+delete from stale_pages s using written where s.scope = written.scope`
+	scopes, generations := make([]string, len(pages)), make([]int64, len(pages))
+	for i, p := range pages {
+		scopes[i], generations[i] = p.Scope, p.Generation
+	}
+	if _, err := s.pool.Exec(ctx, q, scopes, generations); err != nil {
+		return fmt.Errorf("forget %d stale pages: %w", len(pages), translate(err))
 	}
 	return nil
 }

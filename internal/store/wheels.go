@@ -33,34 +33,25 @@ type Page struct {
 	Wheels  []WheelRow
 }
 
+// pageQuery reads wheels as WheelRow has them; %s is the METADATA.
 const pageQuery = `
 select p.name, r.version, w.filename, w.sha256, w.size, w.metadata_sha256, %s, octet_length(w.metadata),
        w.requires_python, w.tags, r.yanked, r.yank_reason, w.published_at
 from wheels w
 join releases r on r.id = w.release_id
 join packages p on p.id = r.package_id
-where p.name = $1
-order by w.filename`
+where p.name = any($1)
+order by p.name, w.filename`
 
 // Page reads a project's wheels, ordered by file name: an order that never
 // changes, so that the same rows give the same bytes.
 func (s *Store) Page(ctx context.Context, name string) (Page, error) {
-	return s.page(ctx, name, fmt.Sprintf(pageQuery, "w.metadata"))
-}
-
-// PageFacts is Page without the METADATA, of which only the sizes are read: a
-// project of many wheels has megabytes of it, and a page needs none.
-func (s *Store) PageFacts(ctx context.Context, name string) (Page, error) {
-	return s.page(ctx, name, fmt.Sprintf(pageQuery, "null::bytea"))
-}
-
-func (s *Store) page(ctx context.Context, name, q string) (Page, error) {
 	p := Page{Package: name}
 	err := s.inTx(ctx, "read the page of "+name, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, `select display from packages where name = $1`, name).Scan(&p.Display); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, q, name)
+		rows, err := tx.Query(ctx, fmt.Sprintf(pageQuery, "w.metadata"), []string{name})
 		if err != nil {
 			return err
 		}
@@ -68,6 +59,41 @@ func (s *Store) page(ctx context.Context, name, q string) (Page, error) {
 		return err
 	})
 	return p, err
+}
+
+// PageFacts gives the wheels of several projects, each project's as Page has them
+// and all of it at once, but for the METADATA, of which it has the sizes only: a
+// project of many wheels has megabytes of it, and its page needs none. A project
+// without wheels is not given. An error ends it. A connection is held until the end.
+func (s *Store) PageFacts(ctx context.Context, names []string) iter.Seq2[[]WheelRow, error] {
+	return func(yield func([]WheelRow, error) bool) {
+		rows, err := s.pool.Query(ctx, fmt.Sprintf(pageQuery, "null::bytea"), names)
+		if err != nil {
+			yield(nil, fmt.Errorf("read pages: %w", translate(err)))
+			return
+		}
+		defer rows.Close()
+		var one []WheelRow
+		for rows.Next() {
+			w, err := pgx.RowToStructByPos[WheelRow](rows)
+			if err != nil {
+				yield(nil, fmt.Errorf("read pages: %w", translate(err)))
+				return
+			}
+			if len(one) > 0 && one[0].Package != w.Package {
+				if !yield(one, nil) {
+					return
+				}
+				one = nil
+			}
+			one = append(one, w)
+		}
+		if err := rows.Err(); err != nil {
+			yield(nil, fmt.Errorf("read pages: %w", translate(err)))
+		} else if len(one) > 0 {
+			yield(one, nil)
+		}
+	}
 }
 
 // Metadata reads the METADATA of one wheel; farm.ErrNotFound if there is none.
