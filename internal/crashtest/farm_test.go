@@ -178,7 +178,7 @@ func (r *rig) quiet() {
 	})
 }
 
-// spool waits until the slave has nothing more to report.
+// spoolEmpty waits until the slave has nothing more to report.
 func (r *rig) spoolEmpty() {
 	r.t.Helper()
 	farmtest.Eventually(r.t, "the slave's spool is empty", func() bool {

@@ -21,13 +21,13 @@ type front struct {
 }
 
 // newFront keeps back the requests with that method and a path below prefix,
-// until open is called. to is where the server is now, "host:port".
-func newFront(t testing.TB, method, below string, to func() string) *front {
+// until open is called. to is where the server is, "host:port", when it is there.
+func newFront(t testing.TB, method, below, to string) *front {
 	t.Helper()
 	f := &front{method: method, below: below, reached: make(chan struct{}, 1), opened: make(chan struct{})}
 	f.open = sync.OnceFunc(func() { close(f.opened) })
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(&url.URL{Scheme: "http", Host: to()})
+		r.SetURL(&url.URL{Scheme: "http", Host: to})
 		r.Out.Host = r.In.Host // what the server says of itself is said of the front
 	}}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,5 +57,3 @@ func (f *front) wait(r *http.Request) bool {
 		return false
 	}
 }
-
-func (f *front) host() string { return strings.TrimPrefix(f.URL, "http://") }

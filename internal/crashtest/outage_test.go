@@ -32,8 +32,8 @@ type farmUnderWay struct {
 	endWire             func()
 }
 
-// outage is what happens to a farm, and how its one build is in the rows after.
-// What it returns is the moment from which time counts.
+// outage is what happens to a farm, and what its builds have come to after it.
+// When strike returns, all is back.
 type outage struct {
 	name        string
 	ownDatabase bool
@@ -160,12 +160,12 @@ func (o outage) farm(t *testing.T, method, below string) *farmUnderWay {
 	}
 	if below == "/files/" {
 		f.index.HTMLOnly(true) // the links of its HTML are relative: what is asked below them meets the gate
-		f.gate = newFront(t, method, below, func() string { return strings.TrimPrefix(f.index.Base(), "http://") })
+		f.gate = newFront(t, method, below, strings.TrimPrefix(f.index.Base(), "http://"))
 		f.upstream = f.gate.URL + "/simple/"
 	} else {
-		f.gate = newFront(t, method, below, func() string { return f.http })
-		f.public = f.gate.URL
 		f.http = f.ip + ":7070" // known before the master says so: it will speak of the front
+		f.gate = newFront(t, method, below, f.http)
+		f.public = f.gate.URL
 	}
 	if o.ownWire {
 		f.startWire()
