@@ -33,6 +33,9 @@ func (m *Master) orders(ctx context.Context) error {
 // been missed.
 func (m *Master) passOn(payload string) {
 	o, ok := store.ParseOrder(payload)
+	if ok && o.Do == store.OrderRevoke {
+		m.log.Info().Str("slave", o.Slave).Msg("revoked")
+	}
 	if !ok || o.Do == store.OrderRevoke {
 		select {
 		case m.revoked <- struct{}{}:
