@@ -203,7 +203,7 @@ func newDatabase(t testing.TB) *database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := proc.SharedTempDir("pinwheel-pg-", user)
+	dir, err := proc.SharedTempDir("pinwheel-outage-", user)
 	if err != nil {
 		t.Fatal(err)
 	}
