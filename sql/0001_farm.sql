@@ -130,7 +130,8 @@ create table published_names (
     filename    text primary key,
     sha256      text not null check (sha256 ~ '^[0-9a-f]{64}$'),
     size        bigint not null check (size > 0),
-    published_at timestamptz not null default now()
+    published_at timestamptz not null default now(),
+    unique (filename, sha256, size)
 );
 
 -- +goose StatementBegin
@@ -146,7 +147,7 @@ create table wheels (
     id              bigint generated always as identity primary key,
     release_id      bigint not null references releases on delete cascade,
     build_id        bigint not null references builds,
-    filename        text not null unique references published_names,
+    filename        text not null unique,
     sha256          text not null,
     size            bigint not null,
     metadata_sha256 text not null,
@@ -154,17 +155,21 @@ create table wheels (
     requires_python text not null default '',
     tags            text[] not null,
     findings        jsonb,
-    published_at    timestamptz not null default now()
+    published_at    timestamptz not null default now(),
+    foreign key (filename, sha256, size) references published_names (filename, sha256, size)
 );
 create index wheels_release on wheels (release_id);
 
 -- Pages that no longer agree with the rows above. Publishing reads the
 -- generation, writes the page, and deletes the row only if the generation is
--- still the same: a change in between leaves it stale.
+-- still the same: a change in between leaves it stale. Generations come from a
+-- sequence and never repeat: a row that was deleted and made again by somebody
+-- else must not look like the one that was read.
 
+create sequence stale_generations;
 create table stale_pages (
     scope       text primary key,                  -- a package's name; '' is the root index
-    generation  bigint not null default 1,
+    generation  bigint not null default nextval('stale_generations'),
     marked_at   timestamptz not null default now()
 );
 

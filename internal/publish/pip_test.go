@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type requests struct {
 	next     http.Handler
 	htmlOnly bool
 	paths    []string
+	pages    []string // how each page was answered: status and encoding
 }
 
 func (r *requests) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -33,7 +35,33 @@ func (r *requests) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if r.htmlOnly {
 		req.Header.Set("Accept", "text/html")
 	}
-	r.next.ServeHTTP(w, req)
+	seen := &answer{ResponseWriter: w, code: http.StatusOK}
+	r.next.ServeHTTP(seen, req)
+	if strings.HasSuffix(req.URL.Path, "/") {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pages = append(r.pages, strings.TrimSpace(strconv.Itoa(seen.code)+" "+w.Header().Get("Content-Encoding")))
+	}
+}
+
+// answer notes the status of one.
+type answer struct {
+	http.ResponseWriter
+	code int
+}
+
+func (a *answer) WriteHeader(code int) {
+	a.code = code
+	a.ResponseWriter.WriteHeader(code)
+}
+
+// answers tells how the pages were answered since the last call.
+func (r *requests) answers() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := r.pages
+	r.pages = nil
+	return out
 }
 
 func (r *requests) asked(path string) bool {
@@ -68,6 +96,12 @@ func TestRealPip(t *testing.T) {
 				if want := newer(version, 23, 2); seen.asked(early) != want {
 					t.Errorf("pip %v asked for the metadata: %v, want %v", version, !want, want)
 				}
+				for _, a := range seen.answers() {
+					if a != "200 gzip" {
+						t.Errorf("a page was answered with %s", a)
+					}
+				}
+				pipAgain(t, python, srv.URL, seen)
 			})
 		}
 	}
@@ -123,6 +157,26 @@ func pipInstall(t *testing.T, python, index string) (version []string) {
 		t.Errorf("pip does not tell why it was yanked:\n%s", out)
 	}
 	return regexp.MustCompile(`pip ([0-9]+)\.([0-9]+)`).FindStringSubmatch(run("--version"))
+}
+
+// pipAgain asks twice with a cache: what did not change is not sent again, and what
+// pip kept compressed it still understands.
+func pipAgain(t *testing.T, python, url string, seen *requests) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, want := range []string{"200 gzip", "304"} {
+		// Without TLS, pip keeps only what a trusted host sends.
+		cmd := exec.CommandContext(t.Context(), python, "-m", "pip", "--isolated", "--disable-pip-version-check", "download",
+			"--cache-dir", filepath.Join(dir, "cache"), "--trusted-host", "127.0.0.1", "--no-deps", "--only-binary", ":all:",
+			"--index-url", url+"/simple/", "--dest", dir, "demo-dep")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("pip download: %v\n%s", err, out)
+		}
+		if got := seen.answers(); len(got) != 1 || got[0] != want {
+			t.Errorf("pages were answered with %q, want %s", got, want)
+		}
+	}
 }
 
 func newer(version []string, major, minor int) bool {

@@ -233,7 +233,7 @@ func TestTroubleOfOneProject(t *testing.T) {
 	w.must(os.WriteFile(filepath.Join(w.site(), "simple/blocked"), nil, 0o644))
 	w.exec(`update wheels set metadata = 'x' where filename like 'forged%'`)
 	w.exec(`insert into published_names (filename, sha256, size) values ('../../evil.whl', repeat('a', 64), 1)`)
-	w.exec(`update wheels set filename = '../../evil.whl' where filename like 'misfit%'`)
+	w.exec(`update wheels set filename = '../../evil.whl', sha256 = repeat('a', 64), size = 1 where filename like 'misfit%'`)
 	err := p.WriteAll(t.Context())
 	if err == nil {
 		t.Fatal("no error")

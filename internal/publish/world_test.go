@@ -190,7 +190,7 @@ func (w *world) remove(project string) {
 func (w *world) mark(project string) {
 	w.t.Helper()
 	w.exec(`insert into stale_pages (scope) values ($1), ('')
-	        on conflict (scope) do update set generation = stale_pages.generation + 1`, project)
+	        on conflict (scope) do update set generation = excluded.generation`, project)
 }
 
 func (w *world) exec(q string, args ...any) {

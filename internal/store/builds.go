@@ -179,7 +179,7 @@ func (s *Store) FinishBuilt(ctx context.Context, e Ending, w NewWheel) (Result, 
 	return res, err
 }
 
-// takeName registers the wheel. When a lower target's pure wheel has the name
+// takeName registers the wheel. When another target's wheel that serves ours has the name
 // already, ours is not needed: the job is covered, and nothing is published.
 func takeName(ctx context.Context, tx pgx.Tx, i Issued, w NewWheel) (covered string, err error) {
 	const name = `
@@ -209,7 +209,10 @@ join builds b on b.id = w.build_id
 join jobs o on o.id = b.job_id
 join targets t on t.id = o.target_id
 join jobs j on j.id = $1 and j.release_id = w.release_id and j.target_id <> o.target_id
-where w.filename = $2`
+join targets mine on mine.id = j.target_id
+where w.filename = $2
+-- A binary of a higher target may need what this one does not have.
+and (w.filename like '%-any.whl' or t.rank <= mine.rank)`
 	var other string
 	err := tx.QueryRow(ctx, q, i.Job, w.File.Name).Scan(&other)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -96,7 +96,7 @@ on conflict (package_id, version) do update set
 	}
 	// A yank may have changed, so the project's page is to be looked at again.
 	batch.Queue(markStale+` where exists (select 1 from wheels w join releases r on r.id = w.release_id where r.package_id = $2)
-on conflict (scope) do update set generation = stale_pages.generation + 1`, p.Name, id)
+on conflict (scope) do update set generation = excluded.generation`, p.Name, id)
 	return tx.SendBatch(ctx, &batch).Close()
 }
 

@@ -13,9 +13,11 @@ import (
 // RootScope is the scope of the root index among the stale pages.
 const RootScope = ""
 
+// Marks take the rows' locks in one order everywhere, projects by name and the
+// root last: two that take them crosswise would end in a deadlock.
 const (
 	markStale = `insert into stale_pages (scope) select $1`
-	markAgain = ` on conflict (scope) do update set generation = stale_pages.generation + 1`
+	markAgain = ` on conflict (scope) do update set generation = excluded.generation`
 )
 
 // markProject says, in the transaction that changed it, that a project's page
@@ -41,20 +43,18 @@ select not exists (
 	if err := tx.QueryRow(ctx, q, name, filename).Scan(&first); err != nil {
 		return err
 	}
-	if first {
-		if err := markScope(ctx, tx, RootScope); err != nil {
-			return err
-		}
+	if err := markProject(ctx, tx, name); err != nil || !first {
+		return err
 	}
-	return markProject(ctx, tx, name)
+	return markScope(ctx, tx, RootScope)
 }
 
 // markRemoved marks the root index too: what went may have been the last.
 func markRemoved(ctx context.Context, tx pgx.Tx, name string) error {
-	if err := markScope(ctx, tx, RootScope); err != nil {
+	if err := markProject(ctx, tx, name); err != nil {
 		return err
 	}
-	return markProject(ctx, tx, name)
+	return markScope(ctx, tx, RootScope)
 }
 
 // markScope is for a transaction, or for none.
@@ -134,10 +134,13 @@ delete from stale_pages s using written where s.scope = written.scope`
 func (s *Store) MarkAllStale(ctx context.Context) (int64, error) {
 	const q = `
 insert into stale_pages (scope)
-select name from packages p
-where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
-union all select ''
-on conflict (scope) do update set generation = stale_pages.generation + 1`
+select scope from (
+    select name from packages p
+    where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+    union all select ''
+) as marked (scope)
+order by scope = '', scope collate "C"
+on conflict (scope) do update set generation = excluded.generation`
 	var n int64
 	err := s.inTx(ctx, "mark all pages stale", func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, q)
@@ -155,8 +158,9 @@ on conflict (scope) do update set generation = stale_pages.generation + 1`
 // none else: not the root index, which does not depend on their content.
 func (s *Store) MarkStale(ctx context.Context, names []string) error {
 	const q = `
-insert into stale_pages (scope) select distinct unnest($1::text[])
-on conflict (scope) do update set generation = stale_pages.generation + 1`
+insert into stale_pages (scope) 
+select scope from (select distinct unnest($1::text[])) as marked (scope) order by scope = '', scope collate "C"
+on conflict (scope) do update set generation = excluded.generation`
 	return s.inTx(ctx, "mark pages stale", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, q, names); err != nil {
 			return err

@@ -78,6 +78,13 @@ func (v *verifier) checkData(name string) {
 	if strings.HasSuffix(strings.ToLower(first), ".dist-info") && strings.HasSuffix(scheme, "lib") {
 		v.found.reject(CodeDistInfoHidden, name, "a second .dist-info that installing would bring out")
 	}
+	// The environment's own module folder, by a way round all other checks.
+	for _, part := range strings.Split(strings.ToLower(below), "/") {
+		if scheme == "data" && (part == "site-packages" || part == "dist-packages") {
+			v.found.reject(CodeDataModules, name, "data that would be installed among the modules")
+			return
+		}
+	}
 }
 
 // readFile unpacks one file of .dist-info. Nil without an error means that it is
@@ -125,12 +132,30 @@ func (v *verifier) readMetadata(distInfo string) error {
 	if version, err := pep.ParseVersion(m.Version); err != nil || !version.Equal(v.want.Version) {
 		v.found.reject(CodeMetadataVersion, name, "Version is %s, want %s", m.Version, v.want.Version)
 	}
+	v.checkPython(name, m.RequiresPython)
 	// PEP 566: a greater minor version is to be read, with a warning.
 	major, minor, _ := strings.Cut(m.MetadataVersion, ".")
 	if n, err := strconv.Atoi(minor); major == "2" && (err != nil || n > 5) || major == "1" && n > 2 {
 		v.found.warn(CodeMetadataNewer, name, "Metadata-Version %s is newer than 2.5", m.MetadataVersion)
 	}
 	return nil
+}
+
+// checkPython warns of a Requires-Python that cannot be read, or that keeps pip on
+// this very target from the wheel. Neither refuses it: old packages have both.
+func (v *verifier) checkPython(name, requires string) {
+	if requires == "" {
+		return
+	}
+	s, err := pep.ParseSpecifiers(requires)
+	if err != nil {
+		v.found.warn(CodeRequiresPython, name, "Requires-Python: %v", err)
+		return
+	}
+	// Of the target only the feature version is known here: 3.11 stands for its newest release.
+	if p, err := pep.ParseVersion(v.want.Target.Python() + ".999"); err == nil && !s.Contains(p, true) {
+		v.found.warn(CodeRequiresPython, name, "Requires-Python %s excludes the target's Python %s", requires, v.want.Target.Python())
+	}
 }
 
 // headSize counts fields, and lines with the folded ones, up to the first empty line.

@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"debug/elf"
+	"regexp"
 	"strings"
 )
 
@@ -43,10 +44,25 @@ func (v *verifier) inspect(e *entry, head []byte) {
 	if elf.Class(head[4]) == m.class && elf.Data(head[5]) == elf.ELFDATA2LSB && number == m.number {
 		return
 	}
-	digits := strings.TrimRight(strings.TrimPrefix(v.want.Target.ABI, "cp"), "mud")
-	if strings.HasSuffix(e.name, ".abi3.so") || strings.HasSuffix(e.name, ".cpython-"+digits+"-"+m.triple+".so") {
+	if v.isExtension(e.name, m) {
 		v.found.reject(CodeELFMachine, e.name, "an extension module for %s, %s", number, elf.Class(head[4]))
 		return
 	}
 	v.found.warn(CodeELFForeign, e.name, "an ELF file for %s, %s", number, elf.Class(head[4]))
+}
+
+// moduleFile is a plain extension module, as Python would import it. Names that
+// begin with lib are left to the loader: packages carry such libraries for many
+// machines, and load the one that fits by its full path.
+var moduleFile = regexp.MustCompile(`(^|/)[A-Za-z_][A-Za-z0-9_]*\.so$`)
+
+// isExtension says whether the target's Python would load the file when a module
+// of its name is imported: it tries its own suffix, .abi3.so and .so.
+func (v *verifier) isExtension(name string, m machine) bool {
+	digits := strings.TrimRight(strings.TrimPrefix(v.want.Target.ABI, "cp"), "mudt")
+	if strings.HasSuffix(name, ".abi3.so") || strings.HasSuffix(name, ".cpython-"+digits+"-"+m.triple+".so") {
+		return true
+	}
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	return moduleFile.MatchString(name) && !strings.HasPrefix(base, "lib")
 }
