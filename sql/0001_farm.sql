@@ -191,6 +191,13 @@ create table secrets (
     value   bytea not null
 );
 
+-- What the daemon runs with and the commands beside it must share.
+
+create table settings (
+    name    text primary key,
+    value   text not null
+);
+
 -- What operators ask.
 
 create view job_facts as

@@ -23,7 +23,8 @@ func newAdd() *cobra.Command {
 		Use:   "add PACKAGE [VERSION...]",
 		Short: "Ask the upstream for a package and queue its releases",
 		Long: `add tells the farm what the upstream would have told it: that PACKAGE is there.
-Without versions every release is queued, on every target.`,
+Without versions every release is queued, on every target. The index that is asked
+is the one that the farm's master follows.`,
 		Example: "  master add markupsafe 2.1.5",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,7 +40,7 @@ Without versions every release is queued, on every target.`,
 				versions = append(versions, version)
 			}
 			return visit(cmd, set, func(ctx context.Context, h *home, log zerolog.Logger) error {
-				upstream, err := findUpstream(ctx, set)
+				upstream, err := farmsUpstream(ctx, h.Store, set)
 				if err != nil {
 					return err
 				}

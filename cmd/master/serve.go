@@ -150,6 +150,10 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	if err != nil {
 		return err
 	}
+	// For the commands beside us: they must ask the index that slaves build from.
+	if err := m.Store.Settle(ctx, store.UpstreamSetting, m.Upstream); err != nil {
+		return err
+	}
 	m.Ingest = ingest.New(ingest.Config{
 		Store: m.Store, Upstream: pypi.New(pypi.Config{Simple: m.Upstream}), Log: m.log,
 	})

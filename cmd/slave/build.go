@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -77,8 +78,14 @@ func (f buildFlags) check(requirement string) (name, version string, err error) 
 	if err != nil {
 		return "", "", cli.Usage("%w", err)
 	}
+	if version == "" {
+		return "", "", cli.Usage("%q: want PACKAGE==VERSION, no version is given", requirement)
+	}
 	if _, err := pep.ParseVersion(version); err != nil {
 		return "", "", cli.Usage("%q: want PACKAGE==VERSION: %w", requirement, err)
+	}
+	if u, err := url.Parse(f.indexURL); f.indexURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return "", "", cli.Usage("--index-url %q: want a URL that starts with http:// or https://", config.Hide(f.indexURL))
 	}
 	if f.timeout <= 0 {
 		return "", "", cli.Usage("--timeout %s: want more than nothing", f.timeout)
@@ -111,9 +118,35 @@ func (f buildFlags) build(ctx context.Context, cmd *cobra.Command, name, version
 	return f.tell(cmd, b, res)
 }
 
+// places tries the folders that the wheel and the log will be left in: a build
+// that cannot bring anything out is time lost.
+func (f buildFlags) places() error {
+	if err := writable("."); err != nil {
+		return fmt.Errorf("the wheel is left in the current folder: %w; go to one that can be written", err)
+	}
+	if f.logFile == "" {
+		return nil
+	}
+	if err := writable(filepath.Dir(f.logFile)); err != nil {
+		return fmt.Errorf("--log %s: %w", f.logFile, err)
+	}
+	return nil
+}
+
+func writable(dir string) error {
+	probe, err := os.CreateTemp(dir, ".pinwheel-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
 // prepare settles the world of the build: interpreter, sandbox, index, folder.
 func (f buildFlags) prepare(ctx context.Context, name, version string, log zerolog.Logger) (builder.Build, error) {
 	var none builder.Build
+	if err := f.places(); err != nil {
+		return none, err
+	}
 	mode, err := parseMode(f.Sandbox)
 	if err != nil {
 		return none, err

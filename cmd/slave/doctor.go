@@ -25,7 +25,7 @@ type finding struct {
 }
 
 func newDoctor() *cobra.Command {
-	set := settings{StateDir: "/"} // its own may not be made yet
+	var set settings
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",

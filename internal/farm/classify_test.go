@@ -187,3 +187,16 @@ func BenchmarkExcerpt(b *testing.B) {
 		Excerpt(log)
 	}
 }
+
+// TestLongLineIsClassified: pip names two URLs with their hashes before it says
+// what is wrong.
+func TestLongLineIsClassified(t *testing.T) {
+	t.Parallel()
+	url := "https://files.example/packages/ab/cd/" + strings.Repeat("e", 60) + "/demo_pkg-1.0.tar.gz#sha256=" + strings.Repeat("0", 64) +
+		" (from https://index.example/simple/demo-pkg/) (requires-python:>=3.7)"
+	line := "Discarding " + url + ": Requested demo_pkg==1.0 from " + url + " has inconsistent name: expected 'demo-pkg', but metadata has 'other'"
+	log := line + "\nERROR: Could not find a version that satisfies the requirement demo_pkg==1.0\nERROR: No matching distribution found for demo_pkg==1.0\n"
+	if got := Classify(Excerpt([]byte(log))); got.Cause != WrongWheel {
+		t.Errorf("cause %s (%s)", got.Cause, got.Detail)
+	}
+}

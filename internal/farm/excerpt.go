@@ -13,7 +13,7 @@ const (
 	MaxExcerpt    = 2000      // bytes of an excerpt
 	excerptWindow = 512 << 10 // bytes at a log's end that are looked at
 	tellingShare  = 1200      // bytes of an excerpt for lines that a rule knows
-	maxLine       = 300       // bytes of one line
+	maxLine       = 900       // bytes of one line: pip's longest telling one names two URLs with their hashes
 	maxTelling    = 2000      // lines that the rules are tried on
 	gap           = "[...]\n" // stands for lines left out
 )

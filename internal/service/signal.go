@@ -9,7 +9,7 @@ import (
 )
 
 // Signals gives the two contexts of a program (style 12): drain ends with the
-// first SIGINT or SIGTERM and says "no new work"; abandon ends with the second
+// first SIGINT, SIGTERM or SIGHUP (a closed terminal, unless nohup) and says "no new work"; abandon ends with the second
 // and says "drop what is under way". Both end with ctx. stop gives the signals
 // back to what they did before and ends both contexts; it may be called twice.
 func Signals(ctx context.Context) (drain, abandon context.Context, stop func()) {
@@ -17,6 +17,9 @@ func Signals(ctx context.Context) (drain, abandon context.Context, stop func()) 
 	drain, cancelDrain := context.WithCancel(abandon)
 	ch := make(chan os.Signal, 2) // two: a second one while the first is handled counts
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(ch, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -36,7 +36,7 @@ where slaves.revoked_at is not null`
 		return fmt.Errorf("enroll %s: %w", name, translate(err))
 	}
 	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("enroll %s: %w: the name is taken", name, farm.ErrConflict)
+		return fmt.Errorf("enroll %s: %w: the name is taken; `master revoke %s` frees it", name, farm.ErrConflict, name)
 	}
 	return nil
 }
