@@ -78,7 +78,7 @@ STEADY    ?=
 bench: setup ## measure what docs/performance.md tells, in benchstat's form: BENCHROWS="10000" STEADY=30m
 	@$(GO) test -run '^$$' -bench 'Verify' -benchtime 7x ./internal/wheel
 	@$(GO) test -run '^$$' -bench 'Pages|Root' -benchtime 7x ./internal/publish
-	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Claim' -benchtime 5000x ./internal/bench
+	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Claim' -benchtime 3000x ./internal/bench
 	@$(GO) test -timeout 60m -run '^$$' -bench 'Upload|Published|Build' -benchtime 7x ./internal/bench
 	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -run '^$$' -bench 'Idle' -benchtime 1x ./internal/bench
 	@[ -z '$(STEADY)' ] || PINWHEEL_BENCH_ROWS='$(BENCHROWS)' PINWHEEL_BENCH_STEADY='$(STEADY)' \

@@ -2,7 +2,9 @@ package bench_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +21,7 @@ import (
 	"pinwheel/internal/farm"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/store"
+	farmsql "pinwheel/sql"
 )
 
 var target = farm.Target{ABI: "cp311", Platform: "linux_armv7l"}
@@ -57,7 +60,12 @@ const keptFrom = 1_000_000
 func home(b *testing.B, rows int) string {
 	b.Helper()
 	if rows >= keptFrom {
-		dir := filepath.Join(proc.DefaultCacheDir(), "bench", fmt.Sprintf("jobs-%d", rows))
+		schema, err := fs.ReadFile(farmsql.FS, "0001_farm.sql")
+		if err != nil {
+			b.Fatal(err)
+		}
+		// By content: rows of another schema are of no use.
+		dir := filepath.Join(proc.DefaultCacheDir(), "bench", fmt.Sprintf("jobs-%d-%.8x", rows, sha256.Sum256(schema)))
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			b.Fatal(err)
 		}
