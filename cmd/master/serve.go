@@ -130,6 +130,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 	if err = m.listen(ctx); err != nil {
 		return nil, err
 	}
+	if err = m.startNATS(); err != nil {
+		return nil, err
+	}
 	if err = m.home.open(ctx, log); err != nil {
 		return nil, err
 	}
@@ -225,6 +228,26 @@ func reachable(a *net.TCPAddr) string {
 
 // startBus gives the master its end of the wire: to its own server, or to one
 // that others run.
+// startNATS takes the wire's address before a database is made. A slave that
+// comes at once finds nobody who answers, and asks again.
+func (m *Master) startNATS() error {
+	m.NATSURL = config.Hide(m.Settings.NATSURL)
+	if m.Settings.NATSURL != "" {
+		return nil
+	}
+	authority, err := m.home.Authority()
+	if err != nil {
+		return err
+	}
+	m.nats, err = natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
+	if err != nil {
+		return fmt.Errorf("%w; choose another with --nats-listen", err)
+	}
+	m.closers = append(m.closers, m.nats.Close)
+	m.NATSURL = m.nats.URL()
+	return nil
+}
+
 func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
 	authority, err := m.home.Authority()
 	if err != nil {
@@ -234,14 +257,8 @@ func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.NATSURL = config.Hide(m.Settings.NATSURL)
-	if m.Settings.NATSURL == "" {
-		srv, err := natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
-		if err != nil {
-			return nil, fmt.Errorf("%w; choose another with --nats-listen", err)
-		}
-		m.closers = append(m.closers, srv.Close)
-		m.NATSURL, m.nats, opts.InProcess = srv.URL(), srv, srv
+	if m.nats != nil {
+		opts.InProcess = m.nats
 	}
 	if m.conn, err = bus.Connect(ctx, opts); err != nil {
 		return nil, unwelcome(err)
