@@ -261,7 +261,7 @@ func TestResolve(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ base, ref, want string }{
 		{"http://farm:8080", "/upload/1", "http://farm:8080/upload/1"},
-		{"http://farm/base/", "upload/1", "http://farm/base/upload/1"},
+		{"http://farm.example/base/", "upload/1", "http://farm.example/base/upload/1"},
 		{"http://farm", "https://store/x?sig=1", "https://store/x?sig=1"},
 		{"", "http://store/x", "http://store/x"},
 		{"", "/upload/1", ""},
