@@ -25,7 +25,7 @@ LDFLAGS = -s -w -X pinwheel/internal/cli.version=$(VERSION) -X pinwheel/internal
 BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check cross man bench clean setup \
+.PHONY: help build demo test test-arm armroot stories chaos real simulate check cross man bench clean setup setup-arm setup-emulator \
         check-format check-vet check-lint check-table check-tidy check-race FORCE
 
 help: ## list the targets
@@ -42,8 +42,49 @@ demo: export DEMO_PACKAGES = $(PACKAGES)
 demo: setup build ## run a whole farm here: PACKAGES="name==version name …"
 	@set -f; exec bin/pinwheel-master demo $(DEMOFLAGS) $$DEMO_PACKAGES
 
-test: setup ## run all tests
-	@$(GO) test $(TESTFLAGS) ./...
+test: setup setup-emulator ## run all tests
+	@$(GO) test -timeout 30m $(TESTFLAGS) ./...
+
+# For a production farm, Raspbian's suite, mirror and keys: docs/operations.md.
+ARMROOTFLAGS ?=
+
+armroot: setup-arm ## make a 32-bit ARM userland for slaves, once, and print its path: ARMROOTFLAGS="--suite S --mirror M --keyring F"
+	@scripts/armroot $(ARMROOTFLAGS)
+
+# Where a CPU is not ARM, everything in that userland is emulated, and slow.
+test-arm: setup setup-arm ## let a farm build for 32-bit ARM, and pip install there
+	@root=$$(scripts/armroot) && PINWHEEL_ARM_ROOT="$$root" $(GO) test -count=1 -timeout 30m -v $(TESTFLAGS) ./internal/armtest
+
+# Half an hour on two cores. STORYSEED=N begins with another seed.
+STORIES   ?= 10000
+STORYSEED ?= 1
+
+stories: setup ## tell 10,000 random stories to followers that are cut off and killed: STORIES=500 STORYSEED=7
+	@PINWHEEL_STORIES='$(STORIES)' PINWHEEL_STORY_SEED='$(STORYSEED)' $(GO) test -timeout 120m -v -run 'TestStories' ./internal/ingest
+
+# Without CHAOS_SEED any seed will do, and is told.
+CHAOS_LONG ?= 5m
+CHAOS_SEED ?=
+
+chaos: setup ## let a farm of processes work while everything breaks at random: CHAOS_SEED=7 CHAOS_LONG=60s
+	@PINWHEEL_CHAOS_LONG='$(CHAOS_LONG)' PINWHEEL_CHAOS_SEED='$(CHAOS_SEED)' $(GO) test -count=1 -timeout 120m -v -run 'TestChaos$$' ./internal/chaostest
+
+# A quarter of an hour, and the index that pip here uses. REAL=1-10 builds the first ten.
+REAL ?= 1-43
+
+real: setup ## build 43 real packages and say what differs from what plain pip once made of them: REAL=1-10
+	@PINWHEEL_REAL_PACKAGES='$(REAL)' $(GO) test -count=1 -timeout 60m -v -run 'TestRealPackages' ./internal/builder
+
+# The whole takes twenty-five minutes on two cores. SMALL=20000 is over in one, and
+# leaves its plot in bin/. SIMSEED=N draws other times.
+SMALL   ?=
+SIMSEED ?= 1
+
+simulate: setup ## build 750,000 versions by 1 to 200 simulated slaves: SMALL=20000 SIMSEED=7
+	@mkdir -p bin
+	@PINWHEEL_SIMULATE='$(SMALL)' PINWHEEL_SIMULATE_SEED='$(SIMSEED)' \
+		PINWHEEL_SIMULATE_PLOT='$(CURDIR)/$(if $(SMALL),bin,docs)/simulation.svg' \
+		$(GO) test -timeout 120m -run '^$$' -bench FirstRun -benchtime 1x ./internal/simulate
 
 check: check-format check-vet check-lint check-table check-tidy check-race ## format, vet, staticcheck, import table, tidy, race
 
@@ -74,13 +115,23 @@ check-race: setup
 # load of 30 minutes comes on top with STEADY=30m.
 BENCHROWS ?= 10000 25000000
 STEADY    ?=
+# How long each cycle of next, report and page is run.
+CYCLE     ?= 20s
+# All of PyPI takes as much there, and half an hour, each time. PYPI_NAMES=FILE
+# takes its names from a list.
+NAMES     ?= 886324
 
-bench: setup ## measure what docs/performance.md tells, in benchstat's form: BENCHROWS="10000" STEADY=30m
+bench: setup ## measure what docs/performance.md tells, in benchstat's form: BENCHROWS="10000" NAMES=20000 STEADY=30m CYCLE=5m
 	@$(GO) test -run '^$$' -bench 'Verify' -benchtime 7x ./internal/wheel
 	@$(GO) test -run '^$$' -bench 'Pages|Root' -benchtime 7x ./internal/publish
 	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Claim' -benchtime 3000x ./internal/bench
+	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Requeue|Failures' -benchtime 3x ./internal/bench
 	@$(GO) test -timeout 60m -run '^$$' -bench 'Upload|Published|Build' -benchtime 7x ./internal/bench
+	@$(GO) test -timeout 60m -run '^$$' -bench 'EventToSlave' -benchtime 300x ./internal/bench
+	@PINWHEEL_BENCH_CYCLE='$(CYCLE)' $(GO) test -timeout 60m -run '^$$' -bench 'Cycle|Load' -benchtime 1x ./internal/bench
+	@$(GO) test -timeout 60m -run '^$$' -bench 'Wake' -benchtime 300x ./internal/bench
 	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -run '^$$' -bench 'Idle' -benchtime 1x ./internal/bench
+	@PINWHEEL_BENCH_NAMES='$(NAMES)' $(GO) test -timeout 120m -run '^$$' -bench 'FullPyPI' -benchtime 1x ./internal/bench
 	@[ -z '$(STEADY)' ] || PINWHEEL_BENCH_ROWS='$(BENCHROWS)' PINWHEEL_BENCH_STEADY='$(STEADY)' \
 		$(GO) test -timeout 120m -run '^$$' -bench 'Steady' -benchtime 1x ./internal/bench
 
@@ -105,5 +156,11 @@ clean: ## remove bin/ and dist/; Go's caches stay
 
 setup:
 	@scripts/setup
+
+setup-arm:
+	@scripts/setup arm
+
+setup-emulator:
+	@scripts/setup emulator
 
 FORCE:

@@ -13,7 +13,6 @@ import (
 	"pinwheel/internal/ingest"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pypi"
-	"pinwheel/internal/store"
 )
 
 func newAdd() *cobra.Command {
@@ -58,7 +57,7 @@ is the one that the farm's master follows.`,
 	return cmd
 }
 
-func printAdded(cmd *cobra.Command, name string, jobs []store.WishedJob, asJSON bool) error {
+func printAdded(cmd *cobra.Command, name string, jobs []ingest.Job, asJSON bool) error {
 	type row struct {
 		Version string     `json:"version"`
 		Target  string     `json:"target"`
@@ -73,11 +72,13 @@ func printAdded(cmd *cobra.Command, name string, jobs []store.WishedJob, asJSON 
 		return cli.JSON(cmd.OutOrStdout(), map[string]any{"schema": 1, "package": name, "jobs": list})
 	}
 	for _, j := range list {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s: %s", name, j.Version, j.Target, j.State)
+		text := fmt.Sprintf("%s %s %s: %s", name, j.Version, j.Target, j.State)
 		if j.Reason != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), " (%s)", j.Reason)
+			text += " (" + j.Reason + ")"
 		}
-		fmt.Fprintln(cmd.OutOrStdout())
+		if err := cli.Say(cmd.OutOrStdout(), "%s", text); err != nil {
+			return err
+		}
 	}
 	return nil
 }

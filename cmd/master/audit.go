@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -10,8 +11,12 @@ import (
 
 	"pinwheel/internal/audit"
 	"pinwheel/internal/cli"
+	"pinwheel/internal/collect"
 	"pinwheel/internal/depot"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/publish"
+	"pinwheel/internal/store"
+	"pinwheel/internal/wheel"
 )
 
 func newAudit() *cobra.Command {
@@ -26,7 +31,7 @@ master may run meanwhile. Exit status: 0 all agree, 1 something does not.
 
 With --repair it makes them agree: it writes pages, links wheels anew, removes from
 the site what no row asked for, and takes lost files of the depot back from the site
-if those are good. A file of the depot that no row names is taken out only when it is
+if those are good; a lost copy for armv6l is made again from its wheel. A file of the depot that no row names is taken out only when it is
 a day old, since a file comes before its row, and is kept aside for one more day. What
 cannot be mended is said to be lost, and the exit status is 1.`,
 		Example: "  master audit --full\n  master audit --repair --json",
@@ -92,7 +97,7 @@ func newAuditor(ctx context.Context, h *home, f auditFlags, bar *progress, log z
 	}
 	return audit.New(audit.Config{
 		Store: h.Store, Depot: files, SiteDir: h.set.SiteDir, Render: publish.Render, RenderRoot: publish.RenderRoot,
-		Full: f.full, Attended: attended,
+		Full: f.full, Attended: attended, Remake: remake(h.Store, files),
 		Told: func(what string, done, all int64) {
 			if all == 0 {
 				bar.show("%d %s", done, what)
@@ -101,6 +106,30 @@ func newAuditor(ctx context.Context, h *home, f auditFlags, bar *progress, log z
 			bar.show("%d of %d %s", done, all, what)
 		},
 	}), site, nil
+}
+
+// remake makes a lost copy for armv6l again, from the wheel that it was made of.
+func remake(st *store.Store, files *depot.Local) func(context.Context, farm.File) (bool, error) {
+	return func(ctx context.Context, lost farm.File) (bool, error) {
+		original, err := st.CopiedFrom(ctx, lost.Name)
+		if errors.Is(err, farm.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if has, err := files.Has(original.SHA256, original.Size); err != nil || !has {
+			return false, err
+		}
+		if err := files.Remove(lost.SHA256); err != nil { // a damaged one would be taken for it
+			return false, err
+		}
+		made, err := collect.MakeCopy(ctx, depotForCollect{files}, original)
+		if errors.Is(err, wheel.ErrNoCopy) {
+			return false, nil // the original is damaged, which is a finding of its own
+		}
+		return err == nil && made.SHA256 == lost.SHA256, err
+	}
 }
 
 func printAudit(out io.Writer, r audit.Report, f auditFlags) error {
@@ -113,9 +142,9 @@ func printAudit(out io.Writer, r audit.Report, f auditFlags) error {
 		if x.Repaired {
 			mended = " (repaired)"
 		}
-		fmt.Fprintf(out, "%s%s\n", cli.OneLine(x.String()), mended)
+		cli.Say(out, "%s%s", cli.OneLine(x.String()), mended)
 	}
-	_, err := fmt.Fprintf(out, "%d packages, %d files in the depot: %s\n", r.Packages, r.Files, verdict(r))
+	err := cli.Say(out, "%d packages, %d files in the depot: %s", r.Packages, r.Files, verdict(r))
 	return err
 }
 

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,7 @@ import (
 // checkFlags are what `master check` is asked.
 type checkFlags struct {
 	as, job, target, glibc string
-	asJSON                 bool
+	vouches, asJSON        bool
 }
 
 func newCheck() *cobra.Command {
@@ -27,7 +28,12 @@ func newCheck() *cobra.Command {
 		Use:   "check WHEEL --for PACKAGE==VERSION --target TARGET",
 		Short: "Verify a wheel as an upload is verified",
 		Long: `check runs the verification that every upload meets, without a farm. Exit status 0:
-accepted; 1: rejected.`,
+accepted; 1: rejected.
+
+It also shows what the ELF files in the wheel say of themselves: for which machine they
+are, which versions of the C and C++ libraries and which other libraries they need. Of a
+wheel for linux_armv7l it says whether it is proven to run on an ARMv6, as in a Pi Zero:
+then the farm offers a copy of it to armv6l.`,
 		Example: "  master check markupsafe-2.1.5-cp311-cp311-linux_armv7l.whl --for markupsafe==2.1.5 --target cp311-linux_armv7l",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,6 +52,7 @@ accepted; 1: rejected.`,
 	cmd.Flags().StringVar(&f.job, "for", "", "the job, `PACKAGE==VERSION`")
 	cmd.Flags().StringVar(&f.target, "target", "", "the job's target, for example cp311-linux_armv7l")
 	cmd.Flags().StringVar(&f.glibc, "glibc", "", "the target's C library, 2.36 (default: the built-in facts of cp39, cp311 and cp313 on linux_armv7l)")
+	cmd.Flags().BoolVar(&f.vouches, "vouches-armv6", false, "as if the target vouched for its compiler (see target add)")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -71,7 +78,10 @@ func (f checkFlags) expect() (wheel.Expect, error) {
 			return wheel.Expect{}, cli.Usage("--glibc %q: want a version such as 2.36", f.glibc)
 		}
 	}
-	return wheel.Expect{Name: pep.NormalizeName(name), Version: v, Target: t}, nil
+	known, _ := farm.BuiltinFacts(t)
+	return wheel.Expect{
+		Name: pep.NormalizeName(name), Version: v, Target: t, Glibc: cmp.Or(f.glibc, known.Glibc), VouchesARMv6: f.vouches,
+	}, nil
 }
 
 func (f checkFlags) verify(ctx context.Context, path string, want wheel.Expect) (wheel.Report, error) {
@@ -99,21 +109,60 @@ func (f checkFlags) print(cmd *cobra.Command, path string, r wheel.Report) error
 	if f.asJSON {
 		err := cli.JSON(out, map[string]any{
 			"schema": 1, "accepted": r.Accepted, "findings": orEmpty(r.Findings), "tags": orEmpty(r.Tags),
-			"elf": nil, "armv6l": nil, // their inspection is not built yet
+			"elf": orEmpty(r.ELF), "armv6l": proofOf(r),
 		})
 		if err != nil {
 			return err
 		}
 	} else {
 		for _, x := range r.Findings {
-			fmt.Fprintf(out, "%s: %s: %s\n", x.Severity, x.Code, cli.OneLine(x.Message))
+			cli.Say(out, "%s: %s: %s", x.Severity, x.Code, cli.OneLine(x.Message))
 		}
-		fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), map[bool]string{true: "accepted", false: "rejected"}[r.Accepted])
+		for _, x := range r.ELF {
+			cli.Say(out, "elf: %s", elfLine(x))
+		}
+		if p := r.ARMv6; p != nil {
+			cli.Say(out, "armv6l: %s: %s", map[bool]string{true: "proven", false: "not proven"}[p.Proven], cli.OneLine(p.Reason))
+		}
+		cli.Say(out, "%s: %s", filepath.Base(path), map[bool]string{true: "accepted", false: "rejected"}[r.Accepted])
 	}
 	if !r.Accepted {
 		return cli.ErrSilent
 	}
 	return nil
+}
+
+// proofOf is of a wheel for another machine that nothing is proven.
+func proofOf(r wheel.Report) farm.Proof {
+	if r.ARMv6 == nil {
+		return farm.Proof{Reason: "the wheel is not for linux_armv7l, or nothing could be read of it"}
+	}
+	return *r.ARMv6
+}
+
+// elfLine is what an ELF file says of itself, for people.
+func elfLine(x farm.ELF) string {
+	words := []string{x.Path + ":"}
+	say := func(what, value string) {
+		if value != "" {
+			words = append(words, strings.TrimSpace(what+" "+value)+",")
+		}
+	}
+	say("", x.Machine)
+	if a := x.ARM; a != nil {
+		say("ARM", a.CPU)
+		say("", a.FP)
+		say("", map[string]string{"no": ""}[a.SIMD])
+		say("attributes:", a.Problem)
+	}
+	say("GOARM", x.Go)
+	say("GLIBC", x.GLIBC)
+	say("GLIBCXX", x.GLIBCXX)
+	say("CXXABI", x.CXXABI)
+	say("needs", strings.Join(x.Needed, " "))
+	say("rpath", cmp.Or(x.RunPath, x.RPath))
+	say("", x.Problem)
+	return cli.OneLine(strings.TrimSuffix(strings.Join(words, " "), ","))
 }
 
 // orEmpty prints as [] where JSON would say null.

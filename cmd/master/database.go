@@ -43,7 +43,7 @@ func (h *home) database(ctx context.Context, log zerolog.Logger, create bool) (s
 		return url, err
 	}
 	if _, err := os.Stat(h.set.postgresDir()); errors.Is(err, os.ErrNotExist) && !create {
-		return "", fmt.Errorf("there is no database in %s yet: run `master migrate`, or name another with --state-dir", h.set.StateDir)
+		return "", fmt.Errorf("there is no farm in %s: name the master's folder with --state-dir, or begin one with `master target add`", h.set.StateDir)
 	}
 	if err := makeState(h.set.StateDir); err != nil {
 		return "", err

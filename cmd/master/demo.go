@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -23,6 +25,7 @@ import (
 // demoFlags are the settings of `master demo`.
 type demoFlags struct {
 	listen, python, upstream string
+	timeout                  time.Duration
 	keep, asJSON             bool
 }
 
@@ -36,7 +39,7 @@ func newDemo() *cobra.Command {
 		Short: "Run a whole farm here: build, publish, and let real pip install",
 		Long: `demo starts a whole farm in one process (database, wire, slave), builds the packages
 on this machine, publishes them, and lets pip install them from the farm into a fresh
-environment. Without packages: ` + fmt.Sprint(defaultPackages()) + `. Exit status 0 only if
+environment. Without packages: ` + strings.Join(defaultPackages(), " ") + `. Exit status 0 only if
 pip installed every one from the farm. Everything it made is removed at the end.`,
 		Example: "  master demo --keep lxml==5.2.1 six",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,7 +50,10 @@ pip installed every one from the farm. Everything it made is removed at the end.
 			if err != nil {
 				return err
 			}
-			if err := (settings{Upstream: f.upstream}).check(); err != nil {
+			if f.timeout < time.Second {
+				return cli.Usage("--timeout %s: want a second or more", f.timeout)
+			}
+			if err := (settings{Upstream: f.upstream, Listen: f.listen}).check(); err != nil {
 				return err
 			}
 			log, err := demoLogger(cmd)
@@ -61,7 +67,8 @@ pip installed every one from the farm. Everything it made is removed at the end.
 			return f.run(drain, cmd, items, log)
 		},
 	}
-	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the site (default: a free port)")
+	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "`ADDRESS` of the site; port 0 is a free one")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", farm.DefaultTimeout, "how long one build may take; the demo does not try again with more, as a farm does")
 	cmd.Flags().BoolVar(&f.keep, "keep", false, "go on serving until Ctrl-C")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the table as JSON")
 	cmd.Flags().StringVar(&f.python, "python", "", "the interpreter to build with (default: the first that the build user can run)")
@@ -156,11 +163,11 @@ func (f demoFlags) run(ctx context.Context, cmd *cobra.Command, items []*item, l
 		return err
 	}
 	defer func() {
-		if gone := os.RemoveAll(dir); gone != nil && err == nil {
+		if gone := dir.Remove(); gone != nil && err == nil {
 			err = fmt.Errorf("clean up: %w", gone)
 		}
 	}()
-	d, err := startDemo(ctx, f, dir, py, user, view, log)
+	d, err := startDemo(ctx, f, dir.Path, py, user, view, log)
 	if err != nil {
 		return stoppedByUser(ctx, err)
 	}
@@ -198,13 +205,14 @@ func failed(items []*item) bool {
 	return false
 }
 
-// demoDir is a folder that the database's and the builds' users can enter.
-func demoDir(user proc.User) (string, error) {
+// demoDir is a folder that the database's and the builds' users can enter. What
+// killed demos left goes when the next one makes its own.
+func demoDir(user proc.User) (*proc.TempDir, error) {
 	pg, err := proc.PostgresUser()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return proc.SharedTempDir("pinwheel-demo-", pg, user)
+	return proc.NewTempDir("pinwheel-demo-", pg, user)
 }
 
 // target is what the demo's one slave builds for.

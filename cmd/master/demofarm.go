@@ -46,6 +46,8 @@ func startDemo(ctx context.Context, f demoFlags, dir string, py pip.Python, user
 	d.Master, err = startMaster(ctx, settings{
 		StateDir: filepath.Join(dir, "master"), Listen: f.listen, NATSListen: "127.0.0.1:0",
 		Upstream: f.upstream, Python: f.python,
+		// Nobody who looks on waits for three hours more.
+		Limits: farm.Limits{Timeout: f.timeout}, LongTimeout: f.timeout,
 	}, log)
 	if err != nil {
 		return nil, err
@@ -76,7 +78,7 @@ func (d *demo) fence(ctx context.Context) (builder.Mode, error) {
 }
 
 func (d *demo) slave(ctx context.Context, mode builder.Mode, log zerolog.Logger) (*agent.Agent, *bus.Conn, error) {
-	if err := d.Store.AddTarget(ctx, d.target(), d.py.Facts()); err != nil {
+	if err := d.Store.AddTarget(ctx, d.target(), d.py.Facts(), "demo"); err != nil {
 		return nil, nil, err
 	}
 	creds, err := enroll(ctx, d.home, "demo", farm.RoleSlave)
@@ -88,8 +90,8 @@ func (d *demo) slave(ctx context.Context, mode builder.Mode, log zerolog.Logger)
 		return nil, nil, err
 	}
 	a, err := agent.New(ctx, agent.Config{
-		Conn: conn, StateDir: filepath.Join(d.dir, "slave"), Python: d.py, Mode: mode, User: d.user,
-		Version: cli.Version(), Log: log,
+		Conn: conn, StateDir: filepath.Join(d.dir, "slave"), Mode: mode, User: d.user,
+		Targets: []agent.Target{{Python: d.py}}, Version: cli.Version(), Log: log,
 	})
 	if err != nil {
 		conn.Close()

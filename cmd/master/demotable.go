@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"golang.org/x/term"
 
@@ -22,16 +21,18 @@ func (d *demo) print(out io.Writer, items []*item, asJSON bool) error {
 			"schema": 1, "ok": !failed(items), "target": d.target(), "url": d.URL, "packages": rows(items),
 		})
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nPACKAGE\tWHEEL\tBUILD\tPIP\tRATIO")
+	var lines [][]string
 	for _, it := range items {
+		line := []string{it.asked, "(" + cut(it.why, longestWhy) + ")", "-", "-", "-"}
 		if it.phase == phaseDone {
-			fmt.Fprintf(w, "%s\t%s\t%.1f s\t%.2f s\t%.1f ×\n", it.asked, it.wheel, it.build, it.install, ratio(it))
-		} else {
-			fmt.Fprintf(w, "%s\t(%s)\t-\t-\t-\n", it.asked, cut(it.why, longestWhy))
+			line = []string{it.asked, it.wheel, fmt.Sprintf("%.1f s", it.build), fmt.Sprintf("%.2f s", it.install), fmt.Sprintf("%.1f ×", ratio(it))}
 		}
+		lines = append(lines, line)
 	}
-	return w.Flush()
+	t := teller{out: out} // a wheel's name is whole, for who copies it
+	t.line("")
+	t.table(columns("PACKAGE", "WHEEL", "BUILD", "PIP", "RATIO"), lines)
+	return nil
 }
 
 // ratio is how much sooner pip had it from the farm than it was built.
@@ -68,7 +69,8 @@ func rows(items []*item) []demoRow {
 
 // keep serves until Ctrl-C.
 func (d *demo) keep(ctx context.Context, items []*item) {
-	d.view.line(fmt.Sprintf("\nserving %s/simple/ until Ctrl-C; try:", d.URL))
+	d.view.line("")
+	d.view.line(fmt.Sprintf("serving %s/simple/ until Ctrl-C; try:", d.URL))
 	for _, it := range items {
 		if it.phase == phaseDone {
 			d.view.line(fmt.Sprintf("  pip install --no-deps --index-url %s/simple/ %s==%s", d.URL, it.name, it.version))

@@ -50,7 +50,7 @@ func newView(out io.Writer) *view {
 }
 
 // line says something once, above the progress.
-func (v *view) line(s string) { fmt.Fprintln(v.out, s) }
+func (v *view) line(s string) { cli.Say(v.out, "%s", s) }
 
 func (v *view) start(items []*item) {
 	v.items, v.done = items, make(chan struct{})
@@ -96,7 +96,7 @@ func (v *view) changed(it *item) {
 	v.shown[it] = now
 	if !v.live && it.phase != phaseWaiting {
 		for _, l := range append([]string{now.words("")}, indent(it.tail)...) {
-			fmt.Fprintln(v.out, l)
+			v.line(l)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func (v *view) draw(last bool) {
 		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", v.drawn)
 	}
 	for _, l := range lines {
-		if !last {
+		if l = cli.Shown(l); !last {
 			l = cut(l, wide)
 		}
 		b.WriteString(l + "\n")
@@ -158,7 +158,7 @@ func indent(lines []string) []string {
 
 // cut keeps a line from wrapping, which would confuse the redrawing.
 func cut(s string, n int) string {
-	r := []rune(strings.ReplaceAll(s, "\t", " "))
+	r := []rune(cli.Shown(s))
 	if len(r) <= n {
 		return string(r)
 	}

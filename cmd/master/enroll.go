@@ -2,12 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/store"
 )
 
 func newEnroll() *cobra.Command {
@@ -17,7 +24,8 @@ func newEnroll() *cobra.Command {
 		Use:   "enroll NAME",
 		Short: "Print credentials for a slave",
 		Long: `enroll makes credentials for NAME and prints the credentials file. It is the only
-copy: whoever holds it is NAME.`,
+copy: whoever holds it is NAME. The keys that sign them are in the state directory of
+the farm's master; the first enroll of a new farm makes them.`,
 		Example: "  master enroll pi-01 > pi-01.creds",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,8 +41,12 @@ copy: whoever holds it is NAME.`,
 				if err != nil {
 					return err
 				}
-				_, err = cmd.OutOrStdout().Write(creds)
-				return err
+				if _, err = cmd.OutOrStdout().Write(creds); err != nil {
+					// The row stands, and nobody has its key: the name is taken for nothing.
+					return fmt.Errorf("print the credentials of %s, which are lost: %w; run `master revoke %s`, then enroll it again",
+						args[0], err, args[0])
+				}
+				return nil
 			})
 		},
 	}
@@ -46,7 +58,7 @@ copy: whoever holds it is NAME.`,
 // enroll makes credentials, and gives them out only when the row stands: a name
 // that is taken must not get a second key.
 func enroll(ctx context.Context, h *home, name string, role farm.Role) ([]byte, error) {
-	authority, err := h.Authority()
+	authority, err := enrollAuthority(ctx, h, name)
 	if err != nil {
 		return nil, err
 	}
@@ -54,5 +66,33 @@ func enroll(ctx context.Context, h *home, name string, role farm.Role) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	return creds, h.Store.EnrollSlave(ctx, name, role, public)
+	if err := h.Store.EnrollSlave(ctx, name, role, public, actor()); err != nil {
+		return nil, err
+	}
+	// The other way round a name that turns out to be taken had two keys.
+	crash.At(crash.EnrollRow)
+	return creds, nil
+}
+
+// enrollAuthority makes the farm's keys only where nobody can have others: a
+// farm that was served or has somebody enrolled has its keys, and what is signed
+// with new ones no server takes.
+func enrollAuthority(ctx context.Context, h *home, name string) (*bus.Authority, error) {
+	authority, err := bus.LoadAuthority(h.set.natsDir())
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		return authority, err
+	}
+	served, err := h.Store.Settled(ctx, store.UpstreamSetting)
+	if err != nil {
+		return nil, err
+	}
+	enrolled, err := h.Store.Slaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if served != "" || len(enrolled) > 0 {
+		return nil, fmt.Errorf("enroll %s: the farm's keys are not in %s; name the master's folder with --state-dir, or if they are lost, start serve, which makes new ones",
+			name, h.set.StateDir)
+	}
+	return h.Authority()
 }

@@ -9,25 +9,49 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
+	"pinwheel/internal/store"
 )
 
-// checkNATS refuses settings that are of no use without others.
+// checkDatabase refuses what cannot be a database's URL: no try would reach it.
+func (s settings) checkDatabase() error {
+	if s.DatabaseURL == "" {
+		return nil
+	}
+	if err := store.CheckURL(s.DatabaseURL); err != nil {
+		return cli.Usage("--database-url: %w", err)
+	}
+	return nil
+}
+
+// checkNATS refuses settings that are of no use without others, and a server that
+// would be waited for in vain.
 func (s settings) checkNATS() error {
 	if s.NATSCreds != "" && s.NATSURL == "" {
 		return cli.Usage("--nats-creds is for an external server: name it with --nats-url")
+	}
+	if s.NATSURL != "" {
+		if err := bus.CheckURL(s.NATSURL); err != nil {
+			return cli.Usage("--nats-url: %w", err)
+		}
 	}
 	return nil
 }
 
 // masterEnd says as whom the master connects, and where to. An external server
-// may come up after its master, as both do after a power cut.
-func masterEnd(set settings, authority *bus.Authority, log zerolog.Logger) (bus.Options, error) {
+// may come up after its master, as both do after a power cut. With credentials, the
+// keys are elsewhere: made here, they would be taken for the farm's by whoever
+// enrolls or revokes a slave.
+func (h *home) masterEnd(log zerolog.Logger) (bus.Options, error) {
+	set := h.set
 	opts := bus.Options{URL: set.NATSURL, Label: "master", Log: log, Background: set.NATSURL != ""}
-	var err error
 	if set.NATSCreds == "" {
-		opts.Creds, err = authority.MasterCreds()
+		authority, err := h.Authority()
+		if err == nil {
+			opts.Creds, err = authority.MasterCreds()
+		}
 		return opts, err
 	}
+	var err error
 	if opts.Creds, err = os.ReadFile(set.NATSCreds); err != nil {
 		return opts, fmt.Errorf("read credentials: %w; `master nats-config --creds` prints some", err)
 	}

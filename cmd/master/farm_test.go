@@ -46,9 +46,9 @@ func newTestFarm(t *testing.T, upstream string, limits farm.Limits) *testFarm {
 	f.start(settings{
 		StateDir: filepath.Join(dir, "master"), Listen: "127.0.0.1:0", NATSListen: "127.0.0.1:0",
 		DatabaseURL: pgtest.New(t), Upstream: upstream, Limits: limits, Lease: 30 * time.Second,
-		RootEvery: 50 * time.Millisecond,
+		RootEvery: 50 * time.Millisecond, LongTimeout: 5 * time.Second,
 	})
-	if err := f.Store.AddTarget(t.Context(), f.py.Target(), farm.Facts{}); err != nil {
+	if err := f.Store.AddTarget(t.Context(), f.py.Target(), farm.Facts{}, "test"); err != nil {
 		t.Fatal(err)
 	}
 	return f

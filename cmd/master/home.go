@@ -50,15 +50,16 @@ func (h *home) open(ctx context.Context, log zerolog.Logger) (err error) {
 }
 
 // visitHome opens the state for a short command: a running daemon's database,
-// else the embedded one, started for the command's own time.
-func visitHome(ctx context.Context, set settings, log zerolog.Logger) (_ *home, err error) {
+// else the embedded one, started for the command's own time. Only with create is
+// one made that is not there.
+func visitHome(ctx context.Context, set settings, create bool, log zerolog.Logger) (_ *home, err error) {
 	h := &home{set: set.fill()}
 	defer func() {
 		if err != nil {
 			h.Close()
 		}
 	}()
-	dsn, err := h.database(ctx, log, true)
+	dsn, err := h.database(ctx, log, create)
 	if err != nil {
 		return nil, err
 	}

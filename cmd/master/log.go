@@ -8,7 +8,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -87,8 +86,11 @@ func printLog(ctx context.Context, cmd *cobra.Command, depotDir string, b store.
 	if asJSON {
 		return printLogJSON(cmd.OutOrStdout(), b, text)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "build %d: %s %s on %s by %s: %s\n",
+	cli.Say(cmd.ErrOrStderr(), "build %d: %s %s on %s by %s: %s",
 		b.ID, b.Package, b.Version, b.Target, b.Slave, strings.TrimSpace(b.Outcome+" "+b.Cause))
+	for _, line := range importLines(b.Record) {
+		fmt.Fprintln(cmd.ErrOrStderr(), line)
+	}
 	out := cmd.OutOrStdout()
 	if cli.IsTerminal(out) {
 		err = copyPlain(out, text)
@@ -131,27 +133,24 @@ func printLogJSON(out io.Writer, b store.BuildRow, log io.Reader) error {
 	return cli.JSON(out, map[string]any{
 		"schema": 1, "build": b.ID, "package": b.Package, "version": b.Version, "target": b.Target, "slave": b.Slave,
 		"outcome": b.Outcome, "cause": b.Cause, "detail": b.Detail, "hint": b.Hint, "seconds": b.Seconds,
-		"started_at": b.Started, "log_sha256": b.LogSHA256, "log": strings.ToValidUTF8(string(body), "\uFFFD"),
+		"started_at": b.Started, "log_sha256": b.LogSHA256, "record": b.Record, "log": strings.ToValidUTF8(string(body), "\uFFFD"),
 	})
 }
 
-// copyPlain keeps what a stranger's build wrote from steering the terminal:
-// colours go with the rest.
+// copyPlain keeps what a stranger's build wrote from steering the terminal, line by
+// line; colours go with the rest. A log is short: the slave saw to that.
 func copyPlain(out io.Writer, text io.Reader) error {
 	in, w := bufio.NewReader(text), bufio.NewWriter(out)
 	for {
-		r, _, err := in.ReadRune()
+		line, err := in.ReadString('\n')
+		if _, bad := w.WriteString(farm.Clean(line)); bad != nil {
+			return bad
+		}
 		if errors.Is(err, io.EOF) {
 			return w.Flush()
 		}
 		if err != nil {
 			return errors.Join(err, w.Flush())
-		}
-		if r != '\n' && r != '\t' && !unicode.IsGraphic(r) {
-			continue
-		}
-		if _, err := w.WriteRune(r); err != nil {
-			return err
 		}
 	}
 }

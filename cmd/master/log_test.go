@@ -72,7 +72,7 @@ func TestLogDoesNotSteerTheTerminal(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\ttext\n":           "plain\ttext\n",
 		"grün 日本\n":               "grün 日本\n",
-		"\x1b]0;title\x07\x1b[2J": "]0;title[2J",
+		"\x1b]0;title\x07\x1b[2J": "",
 		"a\rb\x00c\u009b31m":      "abc31m",
 		"\u202eevil":              "evil", // right to left
 	} {

@@ -6,9 +6,11 @@ import (
 	"context"
 	"os"
 
+	"pinwheel/internal/builder"
 	"pinwheel/internal/cli"
 )
 
 func main() {
+	builder.Inside()
 	os.Exit(cli.Main(context.Background(), newRoot(), os.Args[1:]))
 }

@@ -27,6 +27,9 @@ also migrated whenever it is started.`,
   master migrate --check`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := set.checkDatabase(); err != nil {
+				return err
+			}
 			log, err := cli.Logger(cmd)
 			if err != nil {
 				return err

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"strconv"
 	"testing"
@@ -15,7 +13,6 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
-	"pinwheel/internal/farmtest"
 	"pinwheel/internal/store"
 )
 
@@ -65,62 +62,21 @@ func (f *testFarm) restart() {
 	f.start(set)
 }
 
+// byHand works on the master's database and depot.
+func (f *testFarm) byHand() byHand {
+	return byHand{TB: f.t, store: f.Store, depot: f.Depot, target: f.py.Target()}
+}
+
 // queue makes a job without an upstream.
 func (f *testFarm) queue(name string, versions ...string) {
 	f.t.Helper()
-	p := store.Project{Name: name, Display: name}
-	var wishes []store.Wish
-	for i, v := range versions {
-		p.Releases = append(p.Releases, store.ReleaseFacts{Version: v, Raw: v, Released: time.Unix(int64(1e9+i), 0)})
-		wishes = append(wishes, store.Wish{Version: v, Target: f.py.Target(), Verdict: farm.Verdict{State: farm.Queued}})
-	}
-	if _, err := f.Store.AddJobs(f.t.Context(), p, wishes, "test"); err != nil {
-		f.t.Fatal(err)
-	}
+	f.byHand().queue(name, versions...)
 }
 
 // built queues a release and takes it through a build by hand, up to its row.
 func (f *testFarm) built(name, version, log string) store.BuildRow {
 	f.t.Helper()
-	ctx := f.t.Context()
-	f.queue(name, version)
-	slave, err := f.Store.Slave(ctx, "maker")
-	if err != nil {
-		if err = f.Store.EnrollSlave(ctx, "maker", farm.RoleSlave, "key of the maker"); err == nil {
-			slave, err = f.Store.Slave(ctx, "maker")
-		}
-	}
-	f.must(err)
-	targets, err := f.Store.Targets(ctx)
-	f.must(err)
-	token := name + version
-	lease, ok, err := f.Store.Claim(ctx, store.ClaimRequest{
-		Slave: slave.ID, Request: token, Token: token, Targets: []int64{targets[0].ID}, Length: time.Hour})
-	f.must(err)
-	if !ok || lease.Package != name {
-		f.t.Fatalf("claimed %v %s, want %s", ok, lease.Package, name)
-	}
-	filename, content := farmtest.Wheel(f.t, name, version, "py3-none-any", []byte(name))
-	meta := []byte("Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n")
-	sum := sha256.Sum256(meta)
-	e := store.Ending{Slave: slave.ID, Token: token}
-	if log != "" {
-		e.Log = f.put("log", []byte(log))
-	}
-	_, err = f.Store.FinishBuilt(ctx, e, store.NewWheel{File: f.put(filename, content), Tags: []string{"py3-none-any"},
-		MetadataSHA256: hex.EncodeToString(sum[:]), Metadata: meta})
-	f.must(err)
-	row, err := f.Store.Build(ctx, lease.Build)
-	f.must(err)
-	return row
-}
-
-func (f *testFarm) put(name string, content []byte) farm.File {
-	f.t.Helper()
-	sum := sha256.Sum256(content)
-	file := farm.File{Name: name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(content))}
-	f.must(f.Depot.Put(f.t.Context(), bytes.NewReader(content), file))
-	return file
+	return f.byHand().built(name, version, log)
 }
 
 // num writes a number as people do on a command line.

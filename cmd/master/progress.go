@@ -36,3 +36,13 @@ func (p *progress) clear() {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }
+
+// pace is how fast work goes, and how long what is left will take, once that can be
+// known: done pieces of it are the given part of all.
+func pace(took time.Duration, done int64, part float64) string {
+	if took < time.Second || done == 0 || part <= 0 {
+		return ""
+	}
+	left := time.Duration(float64(took) * max(0, 1-part) / part)
+	return fmt.Sprintf("; %s a second, %s left", grouped(int64(float64(done)/took.Seconds())), left.Round(time.Second))
+}

@@ -57,10 +57,10 @@ func printRemoved(cmd *cobra.Command, r store.Removed, asJSON bool) error {
 		return cli.JSON(out, map[string]any{"schema": 1, "package": r.Package, "versions": r.Versions,
 			"wheels": r.Wheels, "jobs": r.Jobs, "aborted": r.Aborted})
 	}
-	fmt.Fprintf(out, "%s: %d versions, %d jobs, %d wheels removed; %d builds told to stop\n",
+	cli.Say(out, "%s: %d versions, %d jobs, %d wheels removed; %d builds told to stop",
 		r.Package, len(r.Versions), r.Jobs, len(r.Wheels), r.Aborted)
 	for _, w := range r.Wheels {
-		fmt.Fprintln(out, w)
+		cli.Say(out, "%s", w)
 	}
 	return nil
 }

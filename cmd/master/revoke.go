@@ -12,6 +12,7 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/config"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
 )
@@ -71,7 +72,12 @@ func revoke(ctx context.Context, h *home, name string) ([]store.Freed, error) {
 	if err := authority.Revoke(row.PublicKey); err != nil {
 		return nil, err
 	}
-	return h.Store.RevokeSlave(ctx, name, row.PublicKey, actor())
+	crash.At(crash.RevokeKey)
+	freed, err := h.Store.RevokeSlave(ctx, name, row.PublicKey, actor())
+	if err == nil {
+		crash.At(crash.RevokeRow) // the order to the daemon went out with the commit
+	}
+	return freed, err
 }
 
 func printRevoked(cmd *cobra.Command, name string, freed []store.Freed, asJSON bool) error {
@@ -82,9 +88,9 @@ func printRevoked(cmd *cobra.Command, name string, freed []store.Freed, asJSON b
 	if asJSON {
 		return cli.JSON(out, map[string]any{"schema": 1, "revoked": name, "freed": freed})
 	}
-	fmt.Fprintf(out, "%s is revoked\n", name)
+	cli.Say(out, "%s is revoked", name)
 	for _, f := range freed {
-		fmt.Fprintf(out, "%s %s %s: queued\n", f.Package, f.Version, f.Target)
+		cli.Say(out, "%s %s %s: queued", f.Package, f.Version, f.Target)
 	}
 	return nil
 }

@@ -17,9 +17,11 @@ Settings come from flags, then from PINWHEEL_* variables (PINWHEEL_STATE_DIR for
 to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.`)
 	root.AddCommand(
 		newDemo(), newServe(), newMigrate(), newTarget(), newEnroll(),
-		newAdd(), newRequeue(), newStatus(), newCheck(),
+		newAdd(), newBackfill(), newRequeue(), newStatus(), newCheck(),
 		newConfig(), newNATSConfig(),
 		newRevoke(), newSlaves(), newRemove(), newLog(), newPublish(), newAudit(),
+		newRecipe(),
+		newFailures(), newUndo(), newSkip(), newUnskip(), newQueue(), newWhy(), newHistory(),
 	)
 	cli.Offer(root, map[string][]string{
 		"role": {string(farm.RoleSlave), string(farm.RoleMonitor), string(farm.RoleOperator)},

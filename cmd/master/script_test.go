@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"pinwheel/internal/builder"
 	"pinwheel/internal/clitest"
 	"pinwheel/internal/embedpg"
 	"pinwheel/internal/farmtest"
@@ -23,6 +24,7 @@ import (
 // under the program's name. That goes by hand and not through testscript.Main,
 // since pgtest ends the process that it has served.
 func TestMain(m *testing.M) {
+	builder.Inside()
 	if filepath.Base(os.Args[0]) == "master" {
 		main()
 	}
@@ -36,8 +38,21 @@ func TestScript(t *testing.T) {
 	clitest.Run(t, clitest.Params{
 		Dir:      filepath.Join("testdata", "script"),
 		Programs: map[string]string{"master": ""},
-		Commands: map[string]func(*clitest.Script, []string){"database": database, "fetch": fetch},
+		Commands: map[string]func(*clitest.Script, []string){
+			"database": database, "fetch": fetch, "queued": queued, "leased": leased, "built": built, "broken": broken,
+			"attended": attended, "locked": locked, "blocked": blocked, "unlocked": unlocked,
+			"tell": tell, "asked": asked, "until": until, "page": page, "lacks": lacks,
+		},
 	})
+}
+
+// TestEveryCommandHasScripts: a new one without them fails here.
+func TestEveryCommandHasScripts(t *testing.T) {
+	t.Parallel()
+	clitest.Rows(t, newRoot(), map[string]string{
+		"master config: nodatabase": "it asks none",
+		"master config: interrupt":  "it waits for nothing",
+	}, filepath.Join("testdata", "script"), filepath.Join("testdata", "farm"))
 }
 
 // TestFarm runs master and slave as the two processes that they are on a rack.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -16,14 +17,16 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bus/natsserver"
 	"pinwheel/internal/cli"
+	"pinwheel/internal/clock"
 	"pinwheel/internal/collect"
 	"pinwheel/internal/config"
 	"pinwheel/internal/depot"
 	"pinwheel/internal/dispatch"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
 	"pinwheel/internal/publish"
-	"pinwheel/internal/pypi"
 	"pinwheel/internal/service"
+	"pinwheel/internal/stats"
 	"pinwheel/internal/store"
 	"pinwheel/internal/web"
 )
@@ -34,7 +37,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the farm's master",
 		Long: `serve runs every stage of the farm until SIGINT or SIGTERM. When it is ready it
-prints one line of JSON with its URLs.`,
+prints one line of JSON with its URLs. It then finishes what it writes; a second
+signal ends it at once, which loses nothing.`,
 		Example: "  master serve --state-dir /var/lib/pinwheel --listen :7070 --public-url http://farm.example:7070",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,8 +49,10 @@ prints one line of JSON with its URLs.`,
 			if err != nil {
 				return err
 			}
-			drain, _, stop := service.Signals(cmd.Context())
+			drain, abandon, stop := service.Signals(cmd.Context())
 			defer stop()
+			// The second signal loses no more than kill -9 does, which is nothing.
+			defer context.AfterFunc(abandon, func() { abandoned(cmd.Context(), log) })()
 			m, err := startMaster(drain, set, log)
 			if err != nil {
 				return stopped(drain, err)
@@ -76,6 +82,14 @@ func (m *Master) announce(ctx context.Context, out io.Writer) error {
 	return ctx.Err()
 }
 
+// abandoned ends the process, if it was a signal that asked for it.
+func abandoned(ctx context.Context, log zerolog.Logger) {
+	if ctx.Err() == nil {
+		log.Warn().Msg("ended at once, by a second signal")
+		os.Exit(1)
+	}
+}
+
 // stopped makes no error of an end that a signal asked for.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -95,11 +109,13 @@ type Master struct {
 	Depot    *depot.Local
 	Settings settings
 	Ingest   *ingest.Ingest
+	Follower *ingest.Follower
 	home     *home
 	conn     *bus.Conn
 	nats     *natsserver.Server // nil: an external one
 
 	log        zerolog.Logger
+	rules      *ruleBook
 	dispatcher *dispatch.Dispatcher
 	collector  *collect.Collector
 	publisher  *publish.Publisher
@@ -107,13 +123,18 @@ type Master struct {
 	listener   net.Listener
 	revoked    chan struct{} // wakes whoever tells the NATS server
 	closers    []func()
+	now        func() time.Time // of day
 }
 
 // startMaster opens everything that a master needs and wires the stages in the
 // order of the flow. When it returns, the addresses are taken; Run serves them.
 func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Master, err error) {
 	set = set.fill()
-	m := &Master{Settings: set, log: log, revoked: make(chan struct{}, 1)}
+	now, err := clock.Now()
+	if err != nil {
+		return nil, err
+	}
+	m := &Master{Settings: set, log: log, now: now, revoked: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			m.Close()
@@ -124,6 +145,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 	}
 	m.closers = append(m.closers, m.home.Close)
 	// What can be refused comes before anything is made.
+	if m.rules, err = openRules(set.Rules, log); err != nil {
+		return nil, err
+	}
 	if m.Upstream, err = findUpstream(ctx, set); err != nil {
 		return nil, err
 	}
@@ -137,6 +161,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 		return nil, err
 	}
 	m.Store = m.home.Store
+	if err = m.sameUpstream(ctx); err != nil {
+		return nil, err
+	}
 	if m.Depot, err = depot.Open(set.DepotDir); err != nil {
 		return nil, err
 	}
@@ -157,28 +184,31 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	if err := m.Store.Settle(ctx, store.UpstreamSetting, m.Upstream); err != nil {
 		return err
 	}
-	m.Ingest = ingest.New(ingest.Config{
-		Store: m.Store, Upstream: pypi.New(pypi.Config{Simple: m.Upstream}), Log: m.log,
-	})
+	if err := m.settleViews(ctx); err != nil {
+		return err
+	}
+	m.wireIngest()
 	m.dispatcher = dispatch.New(dispatch.Config{
-		Store: m.Store, HTTP: m.URL, Upstream: m.Upstream, Lease: m.Settings.Lease, Limits: m.Settings.Limits,
-		Wire: conn.Connected, Log: m.log,
+		Store: m.Store, HTTP: m.URL, Upstream: m.Upstream, Lease: m.Settings.Lease, Limits: m.Settings.limits(),
+		ProjectLeases: m.Settings.ProjectLeases, Wire: conn.Connected, Log: m.log,
 	})
 	m.collector = collect.New(collect.Config{
-		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Log: m.log,
-		Tell:  func(e bus.Event) { _ = conn.Publish(e) }, // events may be lost; the database is the truth
-		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
+		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Rules: m.rules.now, Log: m.log,
+		Scratch: m.Settings.StateDir,
+		Retry:   farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout},
+		Tell:    func(e bus.Event) { _ = conn.Publish(e) }, // events may be lost; the database is the truth
+		Abort:   func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
 	m.publisher, err = publish.New(publish.Config{
-		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, RootEvery: m.Settings.RootEvery, Log: m.log,
+		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, RootEvery: m.Settings.RootEvery, Log: m.log, Now: m.now,
 	})
 	if err != nil {
 		return err
 	}
 	m.httpd.Handler = web.New(web.Config{
 		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log,
-		Upload: m.collector.Upload(), Version: cli.Version(),
+		Upload: m.collector.Upload(), Version: cli.Version(), Now: m.now,
 	})
 	return m.answer(conn)
 }
@@ -187,6 +217,7 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 func (m *Master) answer(conn *bus.Conn) error {
 	for _, register := range []func() (func(), error){
 		func() (func(), error) { return conn.HandleHello(m.dispatcher.Hello) },
+		func() (func(), error) { return conn.OverhearHello(m.dispatcher.Overheard) },
 		func() (func(), error) { return conn.HandleNext(m.dispatcher.Next) },
 		func() (func(), error) { return conn.HandleBeat(m.dispatcher.Beat) },
 		func() (func(), error) { return conn.HandleReport(m.collector.Report) },
@@ -226,8 +257,6 @@ func reachable(a *net.TCPAddr) string {
 	return net.JoinHostPort(host, fmt.Sprint(a.Port))
 }
 
-// startBus gives the master its end of the wire: to its own server, or to one
-// that others run.
 // startNATS takes the wire's address before a database is made. A slave that
 // comes at once finds nobody who answers, and asks again.
 func (m *Master) startNATS() error {
@@ -248,12 +277,10 @@ func (m *Master) startNATS() error {
 	return nil
 }
 
+// startBus gives the master its end of the wire: to its own server, or to one
+// that others run.
 func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
-	authority, err := m.home.Authority()
-	if err != nil {
-		return nil, err
-	}
-	opts, err := masterEnd(m.Settings, authority, m.log)
+	opts, err := m.home.masterEnd(m.log)
 	if err != nil {
 		return nil, err
 	}
@@ -274,10 +301,13 @@ func (m *Master) Ready(ctx context.Context) error { return m.conn.Await(ctx) }
 func (m *Master) Run(ctx context.Context) error {
 	return service.RunAll(ctx,
 		service.Part{Name: "database", Run: m.home.Watch},
+		service.Part{Name: "ingest", Run: m.Follower.Run},
 		service.Part{Name: "dispatch", Run: m.dispatcher.Run},
 		service.Part{Name: "orders", Run: m.orders},
+		service.Part{Name: "copies", Run: m.collector.Copies},
 		service.Part{Name: "publish", Run: m.publisher.Run},
 		service.Part{Name: "web", Run: m.serveHTTP},
+		service.Part{Name: "stats", Run: func(ctx context.Context) error { return stats.Run(ctx, m.Store, m.log) }},
 	)
 }
 

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -29,42 +29,23 @@ func newSlaves() *cobra.Command {
 }
 
 func newSlavesList() *cobra.Command {
-	var set settings
-	var asJSON bool
-	cmd := &cobra.Command{
+	return newListing(&cobra.Command{
 		Use:     "list",
 		Short:   "List who is enrolled, and what they do",
 		Long:    "list shows every name that was enrolled, the revoked too, when it was last heard, and what it does.",
 		Example: "  master slaves list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return visit(cmd, set, func(ctx context.Context, h *home, _ zerolog.Logger) error {
-				rows, err := h.Store.Slaves(ctx)
-				if err != nil {
-					return err
-				}
-				return printSlaves(cmd, rows, asJSON)
-			})
+	}, listing[store.SlaveRow]{
+		Key:  "slaves",
+		Rows: func(ctx context.Context, st *store.Store) ([]store.SlaveRow, error) { return st.Slaves(ctx) },
+		Head: []string{"NAME", "ROLE", "STATE", "LAST SEEN", "DOING"},
+		Line: func(s store.SlaveRow) []string {
+			doing := slaveDoing(s)
+			if doing == slaveState(s) { // that is said
+				doing = dash("")
+			}
+			return []string{s.Name, string(s.Role), slaveState(s), ago(s.LastSeen), doing}
 		},
-	}
-	set.stateFlag(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
-
-func printSlaves(cmd *cobra.Command, rows []store.SlaveRow, asJSON bool) error {
-	if rows == nil {
-		rows = []store.SlaveRow{}
-	}
-	if asJSON {
-		return cli.JSON(cmd.OutOrStdout(), map[string]any{"schema": 1, "slaves": rows})
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tROLE\tSTATE\tLAST SEEN\tDOING")
-	for _, s := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, s.Role, slaveState(s), ago(s.LastSeen), dash(s.Doing))
-	}
-	return w.Flush()
+	})
 }
 
 func slaveState(s store.SlaveRow) string {
@@ -73,8 +54,22 @@ func slaveState(s store.SlaveRow) string {
 		return "revoked"
 	case s.Paused:
 		return "paused"
+	case s.Pulse.Unfit != "":
+		return "unfit" // why stands in what it does
 	}
 	return "enrolled"
+}
+
+// slaveDoing is what it does, or why nothing.
+func slaveDoing(s store.SlaveRow) string {
+	var parts []string
+	if s.Doing != "" {
+		parts = append(parts, s.Doing)
+	}
+	if s.Paused && !s.Revoked {
+		parts = append(parts, strings.TrimSuffix("paused: "+s.PausedWhy, ": "))
+	}
+	return dash(strings.Join(parts, "; "))
 }
 
 func newSlavesPause() *cobra.Command {
@@ -86,7 +81,8 @@ resume. What it builds it finishes.`,
 }
 
 func newSlavesResume() *cobra.Command {
-	return slaveOrder("resume", "End a slave's pause", "resume ends a pause: NAME gets jobs again.",
+	return slaveOrder("resume", "End a slave's pause", `resume ends a pause, a person's or the farm's own after too many faults in a row: NAME
+gets jobs again.`,
 		func(ctx context.Context, h *home, name string) (string, error) {
 			return name + " gets jobs again", h.Store.PauseSlave(ctx, name, false, actor())
 		})
@@ -142,7 +138,7 @@ func slaveOrder(word, short, long string, do func(ctx context.Context, h *home, 
 				if asJSON {
 					return cli.JSON(cmd.OutOrStdout(), map[string]any{"schema": 1, "slave": name, "order": word, "said": said})
 				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), said)
+				err = cli.Say(cmd.OutOrStdout(), "%s", said)
 				return err
 			})
 		},

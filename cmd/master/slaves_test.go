@@ -9,6 +9,7 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/store"
 )
 
 func TestPauseAndResume(t *testing.T) {
@@ -143,6 +144,33 @@ func TestSlavesList(t *testing.T) {
 		code, out, stderr := f.command(c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) || out != "" {
 			t.Errorf("master %q: exit status %d, %q, %q; want %d and %q", c.args, code, out, stderr, c.code, c.want)
+		}
+	}
+}
+
+// TestPausedSays: who looks sees that the farm paused a slave, and why.
+func TestPausedSays(t *testing.T) {
+	t.Parallel()
+	why := "5 faults in a row, the last: disk: No space left on device"
+	rows := []store.SlaveRow{
+		{Name: "pi-01", Role: farm.RoleSlave, Paused: true, PausedWhy: why}, {Name: "pi-02", Role: farm.RoleSlave, Paused: true},
+		{Name: "pi-03", Role: farm.RoleSlave, Doing: "building demo 1.0"},
+		{Name: "pi-04", Role: farm.RoleSlave, Doing: "takes no job, hot: 84.3 °C, over 80", Pulse: farm.Pulse{Unfit: "hot: 84.3 °C, over 80"}},
+	}
+	var got []string
+	for _, r := range rows {
+		got = append(got, slaveState(r)+", "+slaveDoing(r))
+	}
+	if diff := cmp.Diff([]string{"paused, paused: " + why, "paused, paused", "enrolled, building demo 1.0", "unfit, takes no job, hot: 84.3 °C, over 80"}, got); diff != "" {
+		t.Error(diff)
+	}
+	var out strings.Builder
+	st := store.Status{Slaves: rows}
+	st.NotYet = 2
+	printStatus(&out, st)
+	for _, want := range []string{"paused: " + why, "building demo 1.0", "takes no job, hot: 84.3 °C, over 80", "2 of the waiting wait for a wheel of a build requirement"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("status does not say %q:\n%s", want, out.String())
 		}
 	}
 }

@@ -37,10 +37,22 @@ func farmsUpstream(ctx context.Context, st *store.Store, set settings) (string, 
 		return findUpstream(ctx, set)
 	}
 	if set.Upstream != "" && strings.TrimRight(set.Upstream, "/") != strings.TrimRight(followed, "/") {
-		return "", fmt.Errorf("this farm follows %s, not %s; start serve with another --upstream to change that",
+		return "", fmt.Errorf("this farm follows %s, not %s; start serve with another --upstream, and --move-from, to change that",
 			config.Hide(followed), config.Hide(set.Upstream))
 	}
 	return followed, nil
+}
+
+// sameUpstream refuses to follow another index than before unless that is meant: a
+// mistyped URL, or another setting of pip's, would take down all that the other index
+// lacks. The follower refuses it too (store.Store.Follows); here it is said at once.
+func (m *Master) sameUpstream(ctx context.Context) error {
+	former, err := m.Store.Settled(ctx, store.FollowsSetting)
+	if err != nil || former == "" || former == indexName(m.Upstream) || former == indexName(m.Settings.MoveFrom) {
+		return err
+	}
+	return fmt.Errorf("this farm follows %s, not %s, and what that one lacks would be taken down: name the former with --upstream, or, if that is meant, with --move-from",
+		former, indexName(m.Upstream))
 }
 
 // unreachable adds the remedy to the error of an upstream that does not answer.

@@ -10,11 +10,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"pinwheel/internal/agent"
 	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/builder"
 	"pinwheel/internal/cli"
@@ -30,21 +31,23 @@ import (
 type buildFlags struct {
 	settings
 	indexURL, logFile string
-	timeout           time.Duration
-	logLimit          config.Size
+	limits            limitFlags
+	network           string
+	root              string
 	asJSON            bool
 }
 
 func newBuild() *cobra.Command {
-	f := buildFlags{logLimit: farm.DefaultLogLimit}
+	var f buildFlags
 	cmd := &cobra.Command{
 		Use:   "build PACKAGE==VERSION",
 		Short: "Build one wheel here, in the farm's sandbox",
 		Long: `build does what a job does, without a farm: one pip wheel in the sandbox. The wheel
 is left in the current folder; after a failure there is none. Exit status 0: built;
 1: failed.`,
-		Example: "  slave build markupsafe==2.1.5 --timeout 5m --json",
-		Args:    cobra.ExactArgs(1),
+		Example: "  slave build markupsafe==2.1.5 --timeout 5m --memory 1G --json\n" +
+			"  slave build markupsafe==2.1.5 --root /var/cache/pinwheel/bookworm-armhf",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, version, err := f.check(args[0])
 			if err != nil {
@@ -63,11 +66,12 @@ is left in the current folder; after a failure there is none. Exit status 0: bui
 			return err
 		},
 	}
-	f.bind(cmd, "python", "sandbox")
+	f.bind(cmd, "python", "sandbox", "allow-network")
 	fl := cmd.Flags()
+	fl.StringVar(&f.root, "root", "", "build in the userland below `DIR` (default: the machine's own)")
 	fl.StringVar(&f.indexURL, "index-url", "", "the index to build from (default: the one that pip here uses)")
-	fl.DurationVar(&f.timeout, "timeout", farm.DefaultTimeout, "wall clock limit, for example 90s")
-	fl.Var(&f.logLimit, "log-limit", "bytes of log that are kept, for example 10M")
+	f.limits.bind(cmd)
+	fl.StringVar(&f.network, "network", farm.NetworkPublic, "what the build may reach beside what pip takes from the index: `KIND` is public, index (nothing) or none (nor the index, once the wheel is being built)")
 	fl.StringVar(&f.logFile, "log", "", "also write the log to `FILE`")
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
@@ -87,22 +91,28 @@ func (f buildFlags) check(requirement string) (name, version string, err error) 
 	if u, err := url.Parse(f.indexURL); f.indexURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return "", "", cli.Usage("--index-url %q: want a URL that starts with http:// or https://", config.Hide(f.indexURL))
 	}
-	if f.timeout <= 0 {
-		return "", "", cli.Usage("--timeout %s: want more than nothing", f.timeout)
+	if _, err := f.allowed(); err != nil {
+		return "", "", err
 	}
-	if f.logLimit <= 0 {
-		return "", "", cli.Usage("--log-limit %s: want more than nothing", &f.logLimit)
+	if _, err := farm.ParseNetwork(f.network); err != nil || f.network == "" {
+		return "", "", cli.Usage("--network %q: want one of %s", f.network, strings.Join(farm.Networks(), ", "))
+	}
+	if err := checkRoot(f.root); err != nil {
+		return "", "", cli.Usage("--%w", err)
+	}
+	if err := f.limits.check(); err != nil {
+		return "", "", err
 	}
 	return name, version, nil
 }
 
 // build prepares a private folder, builds in it, and brings the wheel out.
 func (f buildFlags) build(ctx context.Context, cmd *cobra.Command, name, version string, log zerolog.Logger) error {
-	b, err := f.prepare(ctx, name, version, log)
+	b, dir, err := f.prepare(ctx, name, version, log)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(filepath.Dir(b.Dir))
+	defer dir.Remove()
 	if !f.asJSON {
 		b.Live = cmd.ErrOrStderr()
 	}
@@ -142,38 +152,59 @@ func writable(dir string) error {
 }
 
 // prepare settles the world of the build: interpreter, sandbox, index, folder.
-func (f buildFlags) prepare(ctx context.Context, name, version string, log zerolog.Logger) (builder.Build, error) {
+func (f buildFlags) prepare(ctx context.Context, name, version string, log zerolog.Logger) (builder.Build, *proc.TempDir, error) {
 	var none builder.Build
 	if err := f.places(); err != nil {
-		return none, err
+		return none, nil, err
 	}
 	mode, err := parseMode(f.Sandbox)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
 	user := proc.BuildUser()
-	py, err := findPython(ctx, f.Python, user, log)
+	w := wanted{root: f.root, python: f.Python}
+	if err := w.fits(mode); err != nil {
+		return none, nil, err
+	}
+	target, err := findTarget(ctx, w, user, log)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
 	if err := fence(ctx, mode, user); err != nil {
-		return none, err
+		return none, nil, err
 	}
 	index := f.indexURL
 	if index == "" {
-		if index, err = pip.Upstream(ctx, py); err != nil {
-			return none, err
+		if index, err = upstream(ctx, target, user); err != nil {
+			return none, nil, err
 		}
 	}
-	dir, err := proc.SharedTempDir("pinwheel-build-", user)
+	way, err := f.way(target.Python)
 	if err != nil {
-		return none, err
+		return none, nil, err
+	}
+	dir, err := proc.NewTempDir("pinwheel-build-", user)
+	if err != nil {
+		return none, nil, err
 	}
 	return builder.Build{
-		Package: name, Version: version, IndexURL: index, Python: py, Mode: mode, User: user,
-		Dir: filepath.Join(dir, "b"), LogPath: filepath.Join(dir, "log"),
-		Limits: farm.Limits{Timeout: f.timeout, LogLimit: int64(f.logLimit)},
-	}, nil
+		Proxy: way, Recipe: farm.Recipe{Network: f.network},
+		Package: name, Version: version, IndexURL: index, Root: target.Root, Python: target.Python, Mode: mode, User: user,
+		Dir: filepath.Join(dir.Path, "b"), LogPath: filepath.Join(dir.Path, "log"),
+		Limits: f.limits.limits(),
+	}, dir, nil
+}
+
+// upstream is the index that pip on this machine uses, whatever the root is.
+func upstream(ctx context.Context, t agent.Target, user proc.User) (string, error) {
+	if t.Root == builder.HostRoot {
+		return pip.Upstream(ctx, t.Python)
+	}
+	host, _, err := pip.Find(ctx, "", user)
+	if err != nil {
+		return "", fmt.Errorf("ask this machine's pip for its index: %w; or name one with --index-url", err)
+	}
+	return pip.Upstream(ctx, host)
 }
 
 // tell brings the wheel out and prints the result.
@@ -181,8 +212,11 @@ func (f buildFlags) tell(cmd *cobra.Command, b builder.Build, res builder.Result
 	out := map[string]any{
 		"schema": 1, "outcome": res.Outcome, "cause": res.Failure.Cause, "detail": res.Failure.Detail, "hint": res.Failure.Hint,
 		"package": pep.NormalizeName(b.Package), "version": b.Version, "target": b.Python.Target(),
-		"wheel": nil, "sha256": nil, "sdist": nil, // what pip took is not recorded yet
-		"seconds": res.Record.Seconds, "peak_rss_bytes": res.Record.PeakRSS,
+		"wheel": nil, "sha256": nil, "sdist": nil,
+		"seconds": res.Record.Seconds, "peak_rss_bytes": res.Record.PeakRSS, "imports": res.Record.Imports,
+	}
+	if s := res.Record.Sdist; s.URL != "" {
+		out["sdist"] = map[string]any{"url": s.URL, "sha256": s.SHA256}
 	}
 	if res.Outcome == farm.OutcomeBuilt {
 		name := filepath.Base(res.Wheels[0])
@@ -211,6 +245,7 @@ func (f buildFlags) tell(cmd *cobra.Command, b builder.Build, res builder.Result
 func (f buildFlags) say(cmd *cobra.Command, res builder.Result, out map[string]any) {
 	if res.Outcome == farm.OutcomeBuilt {
 		fmt.Fprintf(cmd.OutOrStdout(), "built %s in %.1f s\n", out["wheel"], res.Record.Seconds)
+		sayImports(cmd.OutOrStdout(), res.Record.Imports)
 		return
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "failed: %s %s", res.Failure.Cause, res.Failure.Detail)
@@ -218,6 +253,16 @@ func (f buildFlags) say(cmd *cobra.Command, res builder.Result, out map[string]a
 		fmt.Fprintf(cmd.OutOrStdout(), " (%s)", res.Failure.Hint)
 	}
 	fmt.Fprintln(cmd.OutOrStdout())
+}
+
+// sayImports tells what of the wheel could not be imported.
+func sayImports(out io.Writer, i *farm.Imports) {
+	if i == nil {
+		return
+	}
+	for _, f := range i.Findings {
+		fmt.Fprintf(out, "%s: import %s: %s (%s)\n", f.Severity, f.Entry, f.Message, f.Code)
+	}
 }
 
 // hashFile is the SHA-256 of a file, in hex.

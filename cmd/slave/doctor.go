@@ -1,130 +1,128 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"syscall"
+	"io"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"pinwheel/internal/builder"
+	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
-	"pinwheel/internal/pip"
-	"pinwheel/internal/proc"
+	"pinwheel/internal/clock"
 	"pinwheel/internal/service"
+)
+
+// level is how bad a finding is.
+type level string
+
+// The levels.
+const (
+	fine    level = "ok"
+	warning level = "warning" // it works, though not as well as it could
+	problem level = "problem" // no job can be done, or none is asked for
 )
 
 // finding is what the doctor says of one thing.
 type finding struct {
 	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
+	Level  level  `json:"level"`
 	Detail string `json:"detail"`
+	Remedy string `json:"remedy"` // empty: nothing is to be done, or the detail says it
 }
 
 func newDoctor() *cobra.Command {
 	var set settings
+	var d doctor
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say whether this machine can build",
 		Long: `doctor tries what a build needs, as the user that builds run under: a Python with pip
-and venv, bubblewrap, a C compiler, space. Exit status 0: fit; 1: not, and what is
-missing stands on a line that begins with BAD.`,
-		Example: "  slave doctor\n  slave doctor --python /usr/bin/python3 --json",
-		Args:    cobra.NoArgs,
+and venv, bubblewrap, a C compiler, space, a clock that is right, heat and supply, names
+that can be looked up, the upstream, and the master by NATS and HTTP. It needs no master:
+what it does not know of one, it does not ask. Where master and upstream are, the slave of
+this state folder was told at its last hello. Each line is ok, a warning or a problem, with
+the remedy. Exit status 0: fit; 1: there is a problem.`,
+		Example: `  slave doctor
+  slave doctor --python /usr/bin/python3 --json
+  slave doctor --nats-url nats://farm.example:4222 --creds pi-01.creds --master-url http://farm.example:7070`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := cli.Logger(cmd); err != nil { // it logs nothing, but says what is wrong
+				return err
+			}
+			if err := d.settle(set); err != nil {
 				return err
 			}
 			// A probe under way cleans up after itself when it is told to stop.
 			ctx, _, stop := service.Signals(cmd.Context())
 			defer stop()
-			list := examine(ctx, set.Python, set.StateDir)
+			list := d.examine(ctx)
 			if ctx.Err() != nil {
 				return errors.New("interrupted")
 			}
-			return report(cmd, list, asJSON)
+			return report(cmd.OutOrStdout(), list, asJSON)
 		},
 	}
-	set.bind(cmd, "state-dir", "python")
+	set.bind(cmd)
+	cmd.Flags().StringVar(&d.masterURL, "master-url", "", "base `URL` of the master's site (default: as it told this slave last)")
+	cmd.Flags().StringVar(&d.upstream, "upstream", "", "`URL` of the index that builds use (default: as the master told last, else the one that pip here uses)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// examine tries each thing; what depends on a thing that is missing is not tried.
-func examine(ctx context.Context, python, stateDir string) []finding {
-	user := proc.BuildUser()
-	py, passed, err := pip.Find(ctx, python, user)
-	list := []finding{verdict("python", err, fmt.Sprintf("%s %s, pip %s, target %s", py.Path, py.Version, py.Pip, py.Target()))}
-	for _, p := range passed {
-		list = append(list, finding{Name: "passed over", OK: true, Detail: p})
-	}
-	fence := builder.Probe(ctx, user)
-	list = append(list, verdict("bwrap", fence, "passes a probe run"))
-	if err == nil {
-		mode := builder.Bwrap
-		if fence != nil {
-			mode = builder.None
+// settle takes the settings that are not the doctor's own.
+func (d *doctor) settle(set settings) (err error) {
+	if set.NATSURL != "" {
+		if err := bus.CheckURL(set.NATSURL); err != nil {
+			return cli.Usage("--nats-url: %w", err)
 		}
-		cc, err := compiler(ctx, py, user, mode)
-		list = append(list, verdict("compiler", err, cc))
 	}
-	return append(list, space(stateDir))
-}
-
-// compiler compiles and links an extension module as a build would, in the
-// sandbox if there is one.
-func compiler(ctx context.Context, py pip.Python, user proc.User, mode builder.Mode) (string, error) {
-	dir, err := proc.SharedTempDir("pinwheel-doctor-", user)
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	return builder.Check(ctx, builder.Build{Dir: filepath.Join(dir, "b"), Mode: mode, User: user, Python: py})
-}
-
-func verdict(name string, err error, good string) finding {
-	if err != nil {
-		return finding{Name: name, Detail: cli.OneLine(err.Error())}
-	}
-	return finding{Name: name, OK: true, Detail: good}
-}
-
-// wantSpace is what a build of some size and its log need, in bytes.
-const wantSpace = 2 << 30
-
-// space looks where dir is, or would be made.
-func space(dir string) finding {
-	for dir != "/" && dir != "." {
-		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-			break
+	for flag, text := range map[string]string{"--master-url": d.masterURL, "--upstream": d.upstream} {
+		if text != "" && !isWebURL(text) {
+			return cli.Usage("%s %q: want a URL that starts with http:// or https://", flag, hidden(text))
 		}
-		dir = filepath.Dir(dir)
 	}
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return verdict("space", fmt.Errorf("%s: %w", dir, err), "")
+	d.set = set
+	if d.targets, err = set.wanted(); err != nil {
+		return err
 	}
-	free := int64(st.Bavail) * int64(st.Bsize)
-	detail := fmt.Sprintf("%.1f GB free in %s, want %.1f", float64(free)/1e9, dir, float64(wantSpace)/1e9)
-	return finding{Name: "space", OK: free >= wantSpace, Detail: detail}
+	if d.mode, err = parseMode(set.Sandbox); err != nil {
+		return err
+	}
+	d.now, err = clock.Now()
+	return err
 }
 
-func report(cmd *cobra.Command, list []finding, asJSON bool) error {
+// interview is what doctor says at the start of a slave, in its log: of what the
+// start has not tried already.
+func interview(log zerolog.Logger, list []finding) {
+	for _, f := range list {
+		event := map[level]func() *zerolog.Event{fine: log.Info, warning: log.Warn, problem: log.Error}[f.Level]()
+		if f.Remedy != "" {
+			event = event.Str("remedy", f.Remedy)
+		}
+		event.Str("detail", f.Detail).Msg("doctor: " + f.Name + " " + string(f.Level))
+	}
+}
+
+func report(out io.Writer, list []finding, asJSON bool) error {
 	fit := true
 	for _, f := range list {
-		fit = fit && f.OK
+		fit = fit && f.Level != problem
 	}
 	if asJSON {
-		if err := cli.JSON(cmd.OutOrStdout(), map[string]any{"schema": 1, "fit": fit, "findings": list}); err != nil {
+		if err := cli.JSON(out, map[string]any{"schema": 1, "fit": fit, "findings": list}); err != nil {
 			return err
 		}
 	} else {
 		for _, f := range list {
-			fmt.Fprintf(cmd.OutOrStdout(), "%-4s %-12s %s\n", map[bool]string{true: "ok", false: "BAD"}[f.OK], f.Name, f.Detail)
+			fmt.Fprintf(out, "%-7s  %-11s  %s\n", f.Level, f.Name, f.Detail)
+			if f.Remedy != "" {
+				fmt.Fprintf(out, "%-7s  %-11s  remedy: %s\n", "", "", f.Remedy)
+			}
 		}
 	}
 	if !fit {

@@ -12,7 +12,10 @@ import (
 	"pinwheel/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(context.Background(), newRoot(), os.Args[1:])) }
+func main() {
+	builder.Inside()
+	os.Exit(cli.Main(context.Background(), newRoot(), os.Args[1:]))
+}
 
 func newRoot() *cobra.Command {
 	root := cli.Root("slave", "A builder of a wheel build farm",

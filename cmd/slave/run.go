@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
+	"sync"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -12,7 +14,7 @@ import (
 	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
 	"pinwheel/internal/cli"
-	"pinwheel/internal/pip"
+	"pinwheel/internal/clock"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/service"
 )
@@ -25,11 +27,15 @@ func newRun() *cobra.Command {
 		Long: `run asks the master for jobs and builds them. The first SIGINT or SIGTERM lets the
 build under way finish and be reported; the second ends it at once. Finished work
 stays on disk until the master has it.`,
-		Example: "  slave run --nats-url nats://farm.example:4222 --creds pi-01.creds",
-		Args:    cobra.NoArgs,
+		Example: "  slave run --nats-url nats://farm.example:4222 --creds pi-01.creds\n" +
+			"  slave run --config two.toml --target root=/ --target root=/var/cache/pinwheel/bookworm-armhf",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if set.NATSURL == "" || set.Creds == "" {
 				return cli.Usage("run: --nats-url and --creds are needed; `master enroll NAME` prints credentials")
+			}
+			if err := bus.CheckURL(set.NATSURL); err != nil {
+				return cli.Usage("--nats-url: %w", err)
 			}
 			mode, err := parseMode(set.Sandbox)
 			if err != nil {
@@ -60,23 +66,39 @@ func parseMode(s string) (builder.Mode, error) {
 	return m, nil
 }
 
+// gcPercent is how much garbage there may be, in percent of what is in use.
+const gcPercent = 25
+
 func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zerolog.Logger) error {
-	user := proc.BuildUser()
-	py, err := findPython(drain, s.Python, user, log)
+	now, err := clock.Now()
 	if err != nil {
 		return err
 	}
-	if err := fit(drain, mode, user, py); err != nil {
+	// A slave mostly waits, beside builds that want the machine's memory: better to
+	// collect often than to let four megabytes of garbage lie.
+	debug.SetGCPercent(gcPercent)
+	allow, err := s.allowed()
+	if err != nil {
 		return err
 	}
+	user := proc.BuildUser()
+	targets, err := s.serve(drain, mode, user, log)
+	if err != nil {
+		return err
+	}
+	d := doctor{set: s, mode: mode, now: now, python: targets[0].Python, connected: true}
+	interview(log, d.examineMachine(drain))
 	// Wait: a slave that starts before its master is no error.
 	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", Log: log, Wait: true})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	observe, wait := d.onceGreeted(drain, log)
+	defer wait()
 	a, err := agent.New(drain, agent.Config{
-		Conn: conn, StateDir: s.StateDir, Python: py, Mode: mode, User: user, Version: cli.Version(), Log: log,
+		Conn: conn, StateDir: s.StateDir, Targets: targets, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now, Allow: allow,
+		Fitness: s.fitness(), Observe: observe,
 	})
 	if err != nil {
 		return err
@@ -85,14 +107,21 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	return a.Run(abandon)
 }
 
-// fit refuses to start where no build could succeed, or where builds could not be
-// fenced and nobody said that this is wanted.
-func fit(ctx context.Context, mode builder.Mode, user proc.User, py pip.Python) error {
-	if err := fence(ctx, mode, user); err != nil {
-		return err
-	}
-	_, err := compiler(ctx, py, user, mode)
-	return err
+// onceGreeted asks the neighbours when the master has told where they are, beside the
+// work; wait returns when that is done.
+func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger) (observe func(agent.Step, string), wait func()) {
+	var asking sync.WaitGroup
+	once := sync.OnceFunc(func() {
+		asking.Go(func() {
+			interview(log, d.examineNetwork(ctx))
+			debug.FreeOSMemory() // what the start took, nothing takes again
+		})
+	})
+	return func(step agent.Step, _ string) {
+		if step == agent.Greeted {
+			once()
+		}
+	}, asking.Wait
 }
 
 // fence tries bwrap, if it is wanted.
@@ -105,18 +134,4 @@ func fence(ctx context.Context, mode builder.Mode, user proc.User) error {
 		return fmt.Errorf("%w; --sandbox=none builds without a fence", err)
 	}
 	return err
-}
-
-// findPython says which interpreters were passed over, and why: it is rarely
-// the one that the operator thinks of.
-func findPython(ctx context.Context, explicit string, user proc.User, log zerolog.Logger) (pip.Python, error) {
-	py, passed, err := pip.Find(ctx, explicit, user)
-	for _, p := range passed {
-		log.Warn().Msg("passed over: " + p)
-	}
-	if err != nil {
-		return pip.Python{}, err
-	}
-	log.Info().Str("python", py.Path).Str("target", py.Target().String()).Msg("builds with")
-	return py, nil
 }

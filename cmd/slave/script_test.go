@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pinwheel/internal/builder"
 	"pinwheel/internal/clitest"
 )
 
 // TestMain runs the tests, or is the program: scripts start this very binary
 // under the program's name.
 func TestMain(m *testing.M) {
+	builder.Inside()
 	if filepath.Base(os.Args[0]) == "slave" {
 		main()
 	}
@@ -25,4 +27,11 @@ func TestScript(t *testing.T) {
 		Dir:      filepath.Join("testdata", "script"),
 		Programs: map[string]string{"slave": ""},
 	})
+}
+
+// TestEveryCommandHasScripts: a new one without them fails here.
+func TestEveryCommandHasScripts(t *testing.T) {
+	t.Parallel()
+	// What run is for, the master's scripts show.
+	clitest.Rows(t, newRoot(), nil, filepath.Join("testdata", "script"), filepath.Join("..", "master", "testdata", "farm"))
 }

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -9,19 +11,29 @@ import (
 
 	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
-	"pinwheel/internal/pip"
+	"pinwheel/internal/machine"
 	"pinwheel/internal/proc"
+	"pinwheel/internal/proxy"
 )
 
 // Config is the manual of New.
 type Config struct {
 	Conn     *bus.Conn    // with a slave's credentials; its owner closes it after Run
 	StateDir string       // made if need be; one agent at a time; the build user must be able to enter it
-	Python   pip.Python   // as pip.Find found it: builds, and its target is what this slave serves
+	Targets  []Target     // what this slave serves, at least one
 	Mode     builder.Mode // how builds are fenced
 	User     proc.User    // as whom builds run
 	Version  string       // of this program
 	Log      zerolog.Logger
+
+	// Allow are networks that builds may reach although they are not public. Helper
+	// is as in builder.Build.
+	Allow  []netip.Prefix
+	Helper string
+
+	Now     func() time.Time // of day, for the records of builds; nil: time.Now
+	Sensors machine.Sensors  // of this machine
+	Fitness Fitness          // without which no job is asked for
 
 	// Observe, if set, hears of each step of a lease, with its token. It is
 	// called by the loops themselves, so it must be quick.
@@ -47,9 +59,12 @@ type Agent struct {
 	board *board
 	spool *spool
 	http  *uploader
-	log   zerolog.Logger
-	paths paths
-	pace  pace
+	proxy *proxy.Proxy
+
+	serves []served
+	log    zerolog.Logger
+	paths  paths
+	pace   pace
 
 	// build is builder.Run, but in tests that are about all the rest.
 	build func(context.Context, builder.Build) (builder.Result, error)
@@ -81,8 +96,10 @@ func usualPace() pace {
 const farewellWithin = 2 * time.Second
 
 // Run works until the end of ctx, or until Drain or the master's order to quit
-// is done; then it returns nil. Its errors are those of the start: the state
-// folder is in use, or cannot be read.
+// is done; then it returns nil. Its errors are those of the start, the state
+// folder being in use or not readable, and bus.ErrProtocol: with the master that
+// there is nothing can be done until one of both is replaced. The build under way
+// is finished then, and kept for the next start.
 //
 // At the end of ctx the build under way is killed and its lease given back; what
 // is finished stays on disk for the next start. Run returns when nothing of it
@@ -96,6 +113,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.recover(); err != nil {
 		return err
 	}
+	if a.proxy, err = a.newProxy(); err != nil {
+		return err
+	}
+	defer a.proxy.Close()
 	stopControl, err := a.wire.OnControl(a.obey)
 	if err != nil {
 		return err
@@ -103,7 +124,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stopControl()
 	a.loops(ctx)
 	a.farewell(context.WithoutCancel(ctx))
-	return nil
+	return a.board.facts().foreign
 }
 
 // loops runs the parts in the order of their ends: when no more work is to be
@@ -134,6 +155,18 @@ func (a *Agent) watchDrain(ctx context.Context, endTaking func()) {
 	}
 }
 
+// foreign says whether nothing will come of asking this master, and has the program
+// end then. It is not greeted any more either, so nobody else asks.
+func (a *Agent) foreign(err error) bool {
+	if !errors.Is(err, bus.ErrProtocol) {
+		return false
+	}
+	a.log.Error().Err(err).Msg("this slave ends: bring master and slave to the same version")
+	a.board.change(func(f *facts) { f.greeted, f.foreign = false, err })
+	a.Drain()
+	return true
+}
+
 // farewell has a short context of its own. A last try brings home what was
 // finished in the same moment; the beat gives back what is not held any more, so
 // that nobody has to wait for the lease to expire.
@@ -146,7 +179,7 @@ func (a *Agent) farewell(ctx context.Context) {
 		return
 	}
 	a.reportAll(ctx)
-	last := a.pulse()
+	last := a.pulse(ctx)
 	last.Leaving = true
 	if _, err := a.wire.Beat(ctx, last); err != nil {
 		a.log.Debug().Err(err).Msg("last beat not sent")

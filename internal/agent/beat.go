@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"pinwheel/internal/bus"
+	"pinwheel/internal/service"
 )
 
 // beats keeps the leases alive and hears what to end, also while there is
@@ -14,14 +14,14 @@ func (a *Agent) beats(ctx context.Context) {
 	trouble := nag{log: a.log}
 	for last := time.Now(); ; {
 		f, err := a.board.await(ctx, greetedNow)
-		if err != nil || !sleep(ctx, time.Until(last.Add(interval(f.welcome)))) {
+		if err != nil || !service.Sleep(ctx, time.Until(last.Add(interval(f.welcome)))) {
 			return
 		}
 		last = time.Now()
 		switch err := a.beat(ctx); {
 		case err == nil:
 			trouble.over("beats are answered again")
-		case ctx.Err() == nil:
+		case ctx.Err() == nil && !a.foreign(err):
 			trouble.say(err, "beat not answered")
 			a.lost()
 		}
@@ -29,26 +29,17 @@ func (a *Agent) beats(ctx context.Context) {
 }
 
 func (a *Agent) beat(ctx context.Context) error {
-	reply, err := a.wire.Beat(ctx, a.pulse())
+	a.examine(func(*facts) {}) // before it is told
+	asked := a.cfg.Now()
+	reply, err := a.wire.Beat(ctx, a.pulse(ctx))
 	if err != nil {
 		return err
 	}
-	if a.board.facts().paused != reply.Paused {
-		a.board.change(func(f *facts) { f.paused = reply.Paused })
+	skew := skewOf(asked, reply.Now, a.cfg.Now())
+	if f := a.board.facts(); f.paused != reply.Paused || f.skew != skew {
+		a.examine(func(f *facts) { f.paused, f.skew = reply.Paused, skew })
 	}
 	a.abort(reply.Abort)
+	a.tellPackages()
 	return nil
-}
-
-func (a *Agent) pulse() bus.Beat {
-	f := a.board.facts()
-	return bus.Beat{
-		Held:        f.held(),
-		Asking:      f.request,
-		Doing:       f.doing(),
-		Load:        senseLoad(),
-		Temperature: senseTemperature(),
-		MemoryFree:  senseMemory("MemAvailable"),
-		DiskFree:    diskFree(a.paths.build),
-	}
 }

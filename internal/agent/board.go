@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
@@ -19,14 +20,17 @@ type board struct {
 
 // facts are a copy of the board at one moment.
 type facts struct {
-	greeted  bool        // the master of now knows us
-	hellos   int         // how often that came true
-	welcome  bus.Welcome // of the last hello
-	paused   bool        // ask for no further job
-	asking   bool        // a lease may be on its way to us
-	request  string      // put, and not answered yet: its lease, if any, is ours
-	building *building   // nil: nothing
-	finished []string    // tokens of the results in the spool, oldest first
+	greeted  bool          // the master of now knows us
+	hellos   int           // how often that came true
+	welcome  bus.Welcome   // of the last hello
+	paused   bool          // ask for no further job
+	ailing   ailment       // of this machine: ask for no further job
+	skew     time.Duration // of our clock before the farm's, as an answer showed last
+	foreign  error         // the master speaks another protocol: end
+	asking   bool          // a lease may be on its way to us
+	request  string        // put, and not answered yet: its lease, if any, is ours
+	building *building     // nil: nothing
+	finished []string      // tokens of the results in the spool, oldest first
 }
 
 // building is the build under way; it does not change once it is on the board.
@@ -117,6 +121,8 @@ func (f facts) doing() string {
 		return "building " + f.building.lease.Package + " " + f.building.lease.Version
 	case f.paused:
 		return "paused"
+	case f.ailing.kind != "":
+		return "takes no job, " + f.ailing.text
 	case len(f.finished) > 0:
 		return "reporting"
 	}
@@ -132,12 +138,13 @@ func notGreeted(f facts) bool { return !f.greeted }
 // would list what we hold without it, and the master would take it back.
 func mayGreet(f facts) bool { return !f.greeted && !f.asking }
 
-func nothingUnreported(f facts) bool { return len(f.finished) == 0 }
+// nothingUnreported is also true when nobody would understand a report.
+func nothingUnreported(f facts) bool { return len(f.finished) == 0 || f.foreign != nil }
 
 func somethingUnreported(f facts) bool { return len(f.finished) > 0 }
 
 // mayAsk bounds what waits in the spool: while no master takes results there is
 // no point in making more of them.
 func mayAsk(f facts) bool {
-	return f.greeted && !f.paused && len(f.finished) < maxUnreported
+	return f.greeted && !f.paused && f.ailing.kind == "" && len(f.finished) < maxUnreported
 }

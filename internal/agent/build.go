@@ -32,18 +32,29 @@ func (a *Agent) run(ctx context.Context, lease farm.Lease) (done, error) {
 	live := newLogStream(lease.Job, a.wire.Log)
 	defer live.close()
 	w := a.board.facts().welcome
+	target, ok := a.serving(lease.Target)
+	if !ok { // it was refused before
+		return done{dir: dir}, fmt.Errorf("build %s %s: nothing here is for %s", lease.Package, lease.Version, lease.Target)
+	}
 	b := builder.Build{
 		Package:        lease.Package,
 		Version:        lease.Version,
 		IndexURL:       w.Upstream,
 		ExtraIndexURLs: []string{w.Index},
-		Python:         a.cfg.Python,
+		Root:           target.Root,
+		Python:         target.Python,
 		Dir:            filepath.Join(dir, "work"),
 		Mode:           a.cfg.Mode,
 		User:           a.cfg.User,
 		Limits:         lease.Limits.Fill(),
+		Recipe:         lease.Recipe,
+		Epoch:          lease.Release,
+		Proxy:          a.proxy,
+		Helper:         a.cfg.Helper,
 		LogPath:        filepath.Join(dir, "log"),
 		Live:           live,
+		Now:            a.cfg.Now,
+		System:         target.system,
 	}
 	res, err := a.build(ctx, b)
 	if err != nil {
@@ -53,6 +64,7 @@ func (a *Agent) run(ctx context.Context, lease farm.Lease) (done, error) {
 }
 
 func reportOf(lease farm.Lease, res builder.Result) bus.Report {
+	res.Record.ELF = nil // the master reads it in the wheel
 	return bus.Report{
 		Token:   lease.Token,
 		Job:     lease.Job,
@@ -66,6 +78,7 @@ func reportOf(lease farm.Lease, res builder.Result) bus.Report {
 // faulty is the report of a job that failed by no fault of its own: the master
 // gives it to another slave.
 func faulty(token string, job int64, why error, record farm.Record) done {
+	record.CauseFrom = farm.FromBuilder
 	return done{report: bus.Report{
 		Token:   token,
 		Job:     job,
@@ -77,8 +90,8 @@ func faulty(token string, job int64, why error, record farm.Record) done {
 }
 
 // since is the record of a build that never came to a result.
-func since(started time.Time) farm.Record {
-	now := time.Now()
+func (a *Agent) since(started time.Time) farm.Record {
+	now := a.cfg.Now()
 	return farm.Record{Started: started, Ended: now, Seconds: now.Sub(started).Seconds()}
 }
 

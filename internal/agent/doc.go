@@ -6,7 +6,9 @@
 //
 //	agent.lock         held while it runs
 //	build/             what is being built; emptied at every start
+//	cache/             what builds took from indexes (package proxy)
 //	spool/TOKEN/       one finished build: its files, and report.json
+//	master.json        where master and upstream are, as it was told last
 //	broken/            spooled results that can no longer be read, for a person
 //
 // A result counts from the moment that its report.json is in place, which is

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"pinwheel/internal/bus"
-	"pinwheel/internal/farm"
+	"pinwheel/internal/config"
+	"pinwheel/internal/service"
 )
 
 // greet says hello at the start, and again each time a loop has found the master
@@ -18,18 +19,19 @@ func (a *Agent) greet(ctx context.Context) {
 		if _, err := a.board.await(ctx, mayGreet); err != nil {
 			return
 		}
+		asked := a.cfg.Now()
 		w, err := a.wire.Hello(ctx, a.hello())
 		if err == nil {
 			pause.Reset()
 			trouble.over("the master is back")
-			a.welcomed(w)
+			a.welcomed(w, skewOf(asked, w.Now, a.cfg.Now()))
 			continue
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || a.foreign(err) {
 			return
 		}
 		trouble.say(err, greetTrouble(err))
-		if !sleep(ctx, pause.NextBackOff()) {
+		if !service.Sleep(ctx, pause.NextBackOff()) {
 			return
 		}
 	}
@@ -46,23 +48,29 @@ func greetTrouble(err error) string {
 
 func (a *Agent) hello() bus.Hello {
 	f := a.board.facts()
+	targets, everywhere := a.tell()
 	return bus.Hello{
 		Version: a.cfg.Version,
-		Targets: []bus.ServedTarget{{Target: a.target(), Facts: a.cfg.Python.Facts()}},
+		Targets: targets,
 		Held:    f.held(),
 		Asking:  f.request,
-		Machine: senseModel(),
-		OS:      a.cfg.Python.OS,
-		Memory:  senseMemory("MemTotal"),
+		Machine: a.cfg.Sensors.Model(),
+		OS:      a.serves[0].Python.OS,
+		Memory:  a.cfg.Sensors.Memory("MemTotal"),
+
+		Packages: everywhere,
 	}
 }
 
-func (a *Agent) welcomed(w bus.Welcome) {
-	a.board.change(func(f *facts) {
-		f.greeted, f.welcome = true, w
+func (a *Agent) welcomed(w bus.Welcome, skew time.Duration) {
+	a.examine(func(f *facts) {
+		f.greeted, f.welcome, f.skew = true, w, skew
 		f.hellos++
 	})
-	a.log.Info().Str("upstream", w.Upstream).Str("index", w.Index).Dur("beat", interval(w)).Msg("the master knows us")
+	if err := a.remember(w); err != nil {
+		a.log.Warn().Err(err).Msg("doctor will not know where the master is")
+	}
+	a.log.Info().Str("upstream", config.Hide(w.Upstream)).Str("index", w.Index).Dur("beat", interval(w)).Msg("the master knows us")
 	a.abort(w.Drop)
 	a.observe(Greeted, "")
 }
@@ -71,8 +79,6 @@ func (a *Agent) welcomed(w bus.Welcome) {
 func (a *Agent) lost() {
 	a.board.change(func(f *facts) { f.greeted = false })
 }
-
-func (a *Agent) target() farm.Target { return a.cfg.Python.Target() }
 
 // abort ends the build under way if it is one of the tokens. What is in the
 // spool stays: a good wheel counts even if its lease has expired (design 4), and

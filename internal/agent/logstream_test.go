@@ -28,8 +28,8 @@ func TestLogStreamSendsAll(t *testing.T) {
 		}
 		time.Sleep(logEvery)
 		synctest.Wait()
-		if got.Len() != logPiece {
-			t.Errorf("%d bytes after %v, want %d", got.Len(), logEvery, logPiece)
+		if n := got.Len(); n > logPiece || n <= logPiece-len("a line of the log\n") || !bytes.HasSuffix(got.Bytes(), []byte("\n")) {
+			t.Errorf("%d bytes after %v, want whole lines of at most %d", n, logEvery, logPiece)
 		}
 		s.close()
 		if got.String() != text {
@@ -61,16 +61,37 @@ func TestLogStreamIsBounded(t *testing.T) {
 		if end := last.Offset + int64(len(last.Data)); end != total || last.Data[len(last.Data)-1] != byte(999%256) {
 			t.Errorf("the last piece ends at %d of %d", end, total)
 		}
-		bytesSent := 0
+		bytesSent, end := 0, int64(0)
 		for i, c := range sent {
-			if bytesSent += len(c.Data); i > 0 && c.Offset < sent[i-1].Offset+int64(len(sent[i-1].Data)) {
-				t.Errorf("piece %d goes back to %d", i, c.Offset)
+			bytesSent += len(c.Data)
+			if c.Offset != end+c.Missed {
+				t.Errorf("piece %d begins at %d, after %d and %d that are said to be missed", i, c.Offset, end, c.Missed)
 			}
+			end = c.Offset + int64(len(c.Data))
 		}
 		if bytesSent > 2*logWaiting {
 			t.Errorf("%d bytes were kept for a wire that took nothing", bytesSent)
 		}
 	})
+}
+
+// TestLogStreamCutsWhereTextEnds: what is sent and what is dropped ends with a line,
+// or where there is none with a character.
+func TestLogStreamCutsWhereTextEnds(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"a\nbc\ndef": 5, "abcdefgh": 6, "abcd\u20ac": 4, "abcde\u20ac": 5, "abc": 3} {
+		if got := whole([]byte(text), 6); got != want {
+			t.Errorf("whole(%q, 6) = %d, want %d", text, got, want)
+		}
+	}
+	s := &logStream{}
+	line := strings.Repeat("x", 99) + "\n"
+	for range 2 * logWaiting / len(line) {
+		_, _ = s.Write([]byte(line))
+	}
+	if len(s.waiting)%len(line) != 0 || s.missed == 0 || s.missed%int64(len(line)) != 0 {
+		t.Errorf("%d bytes wait and %d are missed of lines of %d", len(s.waiting), s.missed, len(line))
+	}
 }
 
 func TestLogStreamKeepsItsRate(t *testing.T) {

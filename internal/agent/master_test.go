@@ -26,7 +26,10 @@ import (
 	"pinwheel/internal/pip"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	builder.Inside()
+	goleak.VerifyTestMain(m)
+}
 
 // within is how long a test waits for what must happen; only a failure takes it.
 const within = 60 * time.Second
@@ -207,8 +210,8 @@ func (m *master) prepareSlave(cfg Config, build func(context.Context, builder.Bu
 	if cfg.StateDir == "" {
 		cfg.StateDir = m.t.TempDir()
 	}
-	if cfg.Python.Path == "" {
-		cfg.Python = testPython()
+	if cfg.Targets == nil {
+		cfg.Targets = []Target{{Python: testPython()}}
 	}
 	if cfg.Mode == "" {
 		cfg.Mode = builder.None

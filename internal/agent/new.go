@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
@@ -24,8 +25,11 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 	if cfg.Version == "" {
 		return nil, errors.New("start agent: the program's version is not set")
 	}
-	if err := checkPython(cfg); err != nil {
+	if err := CheckTargets(cfg.Targets, cfg.User); err != nil {
 		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	var err error
 	if cfg.StateDir, err = filepath.Abs(cfg.StateDir); err != nil {
@@ -54,19 +58,11 @@ func assemble(cfg Config, p paths, id bus.Identity) *Agent {
 		pace:  usualPace(),
 		build: builder.Run,
 		drain: make(chan struct{}),
+
+		serves: serve(cfg.Targets),
 	}
 	a.http = newUploader(a.pace.stall)
 	return a
-}
-
-func checkPython(cfg Config) error {
-	if _, err := farm.ParseTarget(cfg.Python.Target().String()); err != nil {
-		return fmt.Errorf("use Python %s: %w", cfg.Python.Path, err)
-	}
-	if err := cfg.User.CanExec(cfg.Python.Path); err != nil {
-		return fmt.Errorf("%w; name another Python with --python", err)
-	}
-	return nil
 }
 
 // prepare makes the folders and writes a probe file. The state folder itself is

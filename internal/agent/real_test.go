@@ -47,12 +47,12 @@ func (m *master) realSlave(index *pypitest.Server) *slave {
 		}
 	})
 	m.serve(m.farm.Master)
-	return m.prepareSlave(Config{StateDir: dir, Python: py, Mode: sandbox(), User: user}, nil).start()
+	return m.prepareSlave(Config{StateDir: dir, Targets: []Target{{Python: py}}, Mode: sandbox(), User: user}, nil).start()
 }
 
 func (s *slave) lease(n int64, name string, limits farm.Limits) farm.Lease {
 	l := lease(n)
-	l.Package, l.Version, l.Target, l.Limits = name, "1.0", s.target(), limits
+	l.Package, l.Version, l.Target, l.Limits = name, "1.0", s.targets()[0], limits
 	return l
 }
 
@@ -74,6 +74,9 @@ func TestRealBuilds(t *testing.T) {
 	}
 	if good.Record.Sandbox != string(sandbox()) || good.Record.Seconds <= 0 || good.Record.Compiler == "" {
 		t.Errorf("record = %+v", good.Record)
+	}
+	if s := good.Record.Sdist; s.Filename != "good-1.0.tar.gz" || !strings.HasPrefix(s.URL, index.Base()) || len(s.SHA256) != 64 {
+		t.Errorf("sdist = %+v", s)
 	}
 	bad := receive(t, m.reports)
 	if bad.Outcome != farm.OutcomeFailed || bad.Failure.Cause != farm.MissingHeader || !strings.Contains(bad.Excerpt, "ffi.h") {

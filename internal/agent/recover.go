@@ -14,11 +14,12 @@ import (
 )
 
 // paths are the folders of an agent, below its state folder.
-type paths struct{ build, spool, broken string }
+type paths struct{ build, cache, spool, broken string }
 
 func pathsIn(dir string) paths {
 	return paths{
 		build:  filepath.Join(dir, "build"),
+		cache:  filepath.Join(dir, "cache"),
 		spool:  filepath.Join(dir, "spool"),
 		broken: filepath.Join(dir, "broken"),
 	}

@@ -110,16 +110,19 @@ func TestNewNamesTheRemedy(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"role":    {func(c *Config) { c.Conn = monitor }, "enroll"},
-		"folder":  {func(c *Config) { c.StateDir = file }, "--state-dir"},
-		"python":  {func(c *Config) { c.Python.Path = file }, "--python"},
-		"abi":     {func(c *Config) { c.Python.ABI = "pypy39" }, "pypy39"},
+		"role":   {func(c *Config) { c.Conn = monitor }, "enroll"},
+		"folder": {func(c *Config) { c.StateDir = file }, "--state-dir"},
+		"python": {func(c *Config) { c.Targets[0].Python.Path = file }, "--python"},
+		"abi":    {func(c *Config) { c.Targets[0].Python.ABI = "pypy39" }, "pypy39"},
+		"none":   {func(c *Config) { c.Targets = nil }, "no target"},
+		"twice": {func(c *Config) { c.Targets = append(c.Targets, Target{Root: "/srv/x", Python: testPython()}) },
+			"the roots / and /srv/x are both for cp311-linux_x86_64"},
 		"version": {func(c *Config) { c.Version = "" }, "version"},
 	}
 	slave := m.farm.Slave(t, "pi-1")
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			cfg := Config{Conn: slave, StateDir: t.TempDir(), Python: testPython(), Mode: builder.None, Version: "1", Log: zerolog.Nop()}
+			cfg := Config{Conn: slave, StateDir: t.TempDir(), Targets: []Target{{Python: testPython()}}, Mode: builder.None, Version: "1", Log: zerolog.Nop()}
 			test.change(&cfg)
 			if _, err := New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("New = %v, want an error with %q", err, test.want)

@@ -34,7 +34,7 @@ func (a *Agent) reports(ctx context.Context) {
 			trouble.over("results are accepted again")
 			continue
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || a.foreign(err) {
 			return
 		}
 		trouble.say(err, "result not accepted yet")
@@ -65,6 +65,7 @@ func (a *Agent) deliver(ctx context.Context, token string) error {
 	if err != nil {
 		return err
 	}
+	r.LogData = a.spool.smallLog(r)
 	for range maxRounds {
 		reply, err := a.wire.Report(ctx, r)
 		switch {
@@ -97,7 +98,11 @@ func (a *Agent) accepted(r bus.Report, reason string) error {
 	if reason != "" {
 		level = zerolog.WarnLevel // it is home, but did not count
 	}
-	a.log.WithLevel(level).Int64("job", r.Job).Str("outcome", string(r.Outcome)).Str("reason", reason).Msg("report accepted")
+	event := a.log.WithLevel(level).Int64("job", r.Job).Str("outcome", string(r.Outcome)).Str("reason", reason)
+	for _, w := range r.Wheels {
+		event = event.Str("wheel", w.Name).Str("sha256", w.SHA256)
+	}
+	event.Msg("report accepted")
 	a.observe(Accepted, r.Token)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -115,6 +116,24 @@ func parseReport(data []byte, token string) (bus.Report, error) {
 		return bus.Report{}, fmt.Errorf("%s is of the lease %.40q", reportName, r.Token)
 	}
 	return r, nil
+}
+
+// smallLog is the log of a result if it may travel in the report. One that cannot be
+// read is asked for, and missed then.
+func (s *spool) smallLog(r bus.Report) []byte {
+	if r.Log.Size < 1 || r.Log.Size > bus.MaxLogInside {
+		return nil
+	}
+	f, err := os.Open(s.path(r.Token, r.Log))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	data := make([]byte, r.Log.Size)
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil
+	}
+	return data
 }
 
 // verify says whether a file still is what its report promises.

@@ -8,18 +8,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// sleep says whether the time passed before the context ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // pauses grow from first to last, random by half so that a farm of slaves does
 // not come back all at once.
 func pauses(first, last time.Duration) *backoff.ExponentialBackOff {

@@ -7,19 +7,15 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/service"
 )
 
 // errAborted is why a build under way was ended from outside.
 var errAborted = errors.New("aborted by the master")
-
-// minFree is the disk space in bytes without which no job is asked for: asking
-// would only turn the job of somebody else into a fault of this slave.
-const minFree = 64 << 20
 
 // work takes one job after another until take ends; build is the context of the
 // builds themselves, which may go on for longer.
@@ -33,6 +29,7 @@ func (a *Agent) work(take, build context.Context) {
 			continue
 		}
 		err := a.do(build, *lease)
+		a.examine(func(*facts) {}) // a build heats, and fills the disk
 		if err == nil {
 			fault.Reset()
 			faults = 0
@@ -41,7 +38,7 @@ func (a *Agent) work(take, build context.Context) {
 		a.jobLog(*lease).Error().Err(err).Msg("this slave could not do its part")
 		// One fault may be the job's own luck; several are this machine's, and
 		// the jobs are better off elsewhere.
-		if faults++; faults > 1 && !sleep(take, fault.NextBackOff()) {
+		if faults++; faults > 1 && !service.Sleep(take, fault.NextBackOff()) {
 			return
 		}
 	}
@@ -49,24 +46,9 @@ func (a *Agent) work(take, build context.Context) {
 
 // ready returns true when a job may be asked for, false when take has ended.
 func (a *Agent) ready(take context.Context) bool {
-	trouble := nag{log: a.log}
-	for {
-		if _, err := a.board.await(take, mayAsk); err != nil {
-			return false
-		}
-		free := diskFree(a.paths.build)
-		if free >= minFree {
-			trouble.over("there is space again")
-			return true
-		}
-		trouble.say(errNoSpace, "no job is asked for")
-		if !sleep(take, a.pace.fault) {
-			return false
-		}
-	}
+	_, err := a.board.await(take, mayAsk)
+	return err == nil
 }
-
-var errNoSpace = fmt.Errorf("less than %d MB are free in the state folder", minFree>>20)
 
 // ask returns a lease, or nil when there is no work yet. It keeps the request's
 // id until there is an answer: if that was lost on the way, the master gives the
@@ -90,11 +72,17 @@ func (a *Agent) ask(take context.Context) *farm.Lease {
 		if err == nil || take.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, context.Canceled) {
+			continue // hello comes first; the question is put again after it
+		}
+		if a.foreign(err) {
+			return nil
+		}
 		trouble.say(err, "no answer to the request for work")
 		if errors.Is(err, bus.ErrNobody) {
 			a.lost()
 		}
-		if !sleep(take, pause.NextBackOff()) {
+		if !service.Sleep(take, pause.NextBackOff()) {
 			return nil
 		}
 	}
@@ -114,7 +102,7 @@ func (a *Agent) question(ctx context.Context, request string) (bus.NextReply, er
 	})
 	return a.wire.Next(ctx, bus.Next{
 		Request: request,
-		Targets: []farm.Target{a.target()},
+		Targets: a.targets(),
 		Held:    a.board.facts().held(),
 	})
 }
@@ -128,7 +116,7 @@ func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	started := time.Now()
+	started := a.cfg.Now()
 	a.board.change(func(f *facts) {
 		f.building = &building{lease: lease, end: end}
 		f.endRequest()
@@ -153,7 +141,7 @@ func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 		return nil
 	}
 	// Without the files: of all that can be kept this needs the least space.
-	if err := a.keep(faulty(lease.Token, lease.Job, fault, since(started))); err != nil {
+	if err := a.keep(faulty(lease.Token, lease.Job, fault, a.since(started))); err != nil {
 		a.abandon(lease, err)
 	}
 	return fault
@@ -165,8 +153,8 @@ func (a *Agent) refuse(lease farm.Lease) error {
 	if !tokenForm.MatchString(lease.Token) {
 		return fmt.Errorf("lease of job %d: its token %.40q cannot name a folder", lease.Job, lease.Token)
 	}
-	if lease.Target != a.target() {
-		return fmt.Errorf("lease of job %d: it is for %s, this slave serves %s", lease.Job, lease.Target, a.target())
+	if _, ok := a.serving(lease.Target); !ok {
+		return fmt.Errorf("lease of job %d: it is for %s, this slave serves %v", lease.Job, lease.Target, a.targets())
 	}
 	if slices.Contains(a.board.facts().finished, lease.Token) {
 		return fmt.Errorf("lease of job %d: its result is already being reported", lease.Job)

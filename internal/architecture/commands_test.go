@@ -26,7 +26,16 @@ var (
 )
 
 // othersFlags stand alone in documents, and are of other programs.
-func othersFlags() map[string]string { return map[string]string{} }
+func othersFlags() map[string]string {
+	const pips = "an option of pip wheel, which recipes may give"
+	const roots = "an option of scripts/armroot"
+	return map[string]string{
+		"no-build-isolation": pips, "use-pep517": pips, "no-use-pep517": pips, "check-build-dependencies": pips,
+		"config-settings": pips, "global-option": pips, "build-option": pips,
+		"progress-bar": pips, "prefer-binary": pips,
+		"suite": roots, "mirror": roots, "keyring": roots,
+	}
+}
 
 func commandsOf(pages map[string]string) tree {
 	all := tree{}

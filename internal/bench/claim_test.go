@@ -92,6 +92,7 @@ func plainClaims(b *testing.B, dsn string) {
 	const q = `
 update jobs set not_before = now() + interval '1 day' where id = (
     select id from jobs where target_id = 1 and state = 'queued' and not_before <= now()
+    and needs_memory = 0 and needs_packages is null
     order by priority, rank, id limit 1 for update skip locked)`
 	var took []time.Duration
 	b.ResetTimer()

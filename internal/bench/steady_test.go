@@ -19,7 +19,8 @@ const (
 )
 
 // BenchmarkSteady runs for PINWHEEL_BENCH_STEADY (30m in the issue's
-// measurement), once, whatever b.N says.
+// measurement) on each size of the queue, once, whatever b.N says, and tells how
+// much slower the largest is than the smallest, without a snapshot.
 func BenchmarkSteady(b *testing.B) {
 	text := os.Getenv("PINWHEEL_BENCH_STEADY")
 	if text == "" {
@@ -29,19 +30,33 @@ func BenchmarkSteady(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	rows := rowCounts(b)
-	dsn := database(b, rows[len(rows)-1])
-	s := &steady{rig: newRig(b, dsn, steadyAskers), ticks: make(chan time.Time, 1<<20)}
-	b.ResetTimer()
-	s.run(long)
+	var first float64
+	for _, rows := range rowCounts(b) {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
+			s := &steady{rig: newRig(b, database(b, rows), steadyAskers), ticks: make(chan time.Time, 1<<20)}
+			s.again.Store(rows < keptFrom) // a small queue would be empty after seconds
+			b.ResetTimer()
+			s.run(long)
+			p99 := quantile(s.before, 0.99)
+			b.ReportMetric(quantile(s.before, 0.5), "p50-ms")
+			b.ReportMetric(p99, "p99-ms")
+			b.ReportMetric(quantile(s.during, 0.99), "snapshot-p99-ms")
+			if first == 0 {
+				first = p99
+			}
+			b.ReportMetric(p99/first, "p99-to-first")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 type steady struct {
 	*rig
 	ticks chan time.Time
 
-	mu      sync.Mutex
-	current []time.Duration // of this minute
+	mu             sync.Mutex
+	current        []time.Duration // of this minute
+	before, during []time.Duration // the snapshot
 }
 
 // run hands out one tick per claim at the fixed rate. A claim's time counts from
@@ -94,7 +109,8 @@ func (s *steady) clock(ctx context.Context, long time.Duration) {
 				minute = now
 			}
 			if !snapshot && now.Sub(began) > long/2 {
-				snapshot = true
+				s.minute(now.Sub(minute), snapshot, "half")
+				minute, snapshot = now, true
 				s.hold(ctx)
 			}
 		}
@@ -118,6 +134,11 @@ func (s *steady) minute(took time.Duration, snapshot bool, word string) {
 	s.mu.Lock()
 	d := s.current
 	s.current = nil
+	if snapshot {
+		s.during = append(s.during, d...)
+	} else {
+		s.before = append(s.before, d...)
+	}
 	s.mu.Unlock()
 	fmt.Printf("BenchmarkSteadyMinute/snapshot=%v%s 1 %.0f claims/s %.2f p50-ms %.2f p99-ms %d behind\n",
 		snapshot, word, float64(len(d))/took.Seconds(), quantile(d, 0.5), quantile(d, 0.99), len(s.ticks))

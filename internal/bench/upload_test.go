@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,70 +23,96 @@ import (
 	"pinwheel/internal/farm"
 	"pinwheel/internal/farmtest"
 	"pinwheel/internal/publish"
+	"pinwheel/internal/service"
 	"pinwheel/internal/store"
 	"pinwheel/internal/web"
 )
 
-// line is a master's second half: collect, publish and web on a real database
-// and disk, and one slave that reports.
+// head is a master in this process: dispatch, collect, publish and web, on a real
+// database, wire and disk.
+type head struct {
+	b     *testing.B
+	dsn   string
+	store *store.Store
+	wire  *bustest.Farm
+	url   string
+	site  string
+	pages *publish.Publisher
+}
+
+func newHead(b *testing.B, dsn string) *head {
+	b.Helper()
+	return newHeadIn(b, dsn, b.TempDir())
+}
+
+// newHeadIn has depot and site in a folder that there is.
+func newHeadIn(b *testing.B, dsn, dir string) *head {
+	b.Helper()
+	s, err := store.Open(b.Context(), dsn)
+	must(b, err)
+	b.Cleanup(s.Close)
+	d, err := depot.Open(filepath.Join(dir, "depot"))
+	must(b, err)
+	h := &head{b: b, dsn: dsn, store: s, wire: bustest.Start(b), site: filepath.Join(dir, "site")}
+	var handler http.Handler
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	b.Cleanup(srv.Close)
+	h.url = srv.URL
+	c := collect.New(collect.Config{Store: s, Depot: readers{d}, HTTP: srv.URL, Key: []byte("key"), Log: zerolog.Nop()})
+	b.Cleanup(c.Close)
+	disp := dispatch.New(dispatch.Config{Store: s, HTTP: srv.URL, Lease: time.Hour, Log: zerolog.Nop()})
+	h.pages, err = publish.New(publish.Config{Store: s, Depot: d, SiteDir: h.site, Log: zerolog.Nop()})
+	must(b, err)
+	handler = web.New(web.Config{Store: s, Depot: d, SiteDir: h.site, Upload: c.Upload(), Log: zerolog.Nop()})
+	for _, register := range []func() (func(), error){
+		func() (func(), error) { return h.wire.Master.HandleNext(disp.Next) },
+		func() (func(), error) { return h.wire.Master.HandleReport(c.Report) },
+	} {
+		stop, err := register()
+		must(b, err)
+		b.Cleanup(stop)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		service.RunAll(ctx, service.Part{Name: "publish", Run: h.pages.Run}, service.Part{Name: "dispatch", Run: disp.Run})
+	}()
+	b.Cleanup(func() { cancel(); <-ended })
+	return h
+}
+
+// enroll gives the credentials of a new slave.
+func (h *head) enroll(name string) []byte {
+	h.b.Helper()
+	creds, key, err := h.wire.Authority.Enroll(name, farm.RoleSlave)
+	if err == nil {
+		err = h.store.EnrollSlave(h.b.Context(), name, farm.RoleSlave, key, "test")
+	}
+	must(h.b, err)
+	return creds
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// line is a master and one slave that reports.
 type line struct {
-	b      *testing.B
-	store  *store.Store
+	*head
 	slave  *bus.SlaveEnd
-	url    string
 	n      int
 	target farm.Target
 }
 
 func newLine(b *testing.B) *line {
 	b.Helper()
-	dsn := database(b, 10_000)
-	s, err := store.Open(b.Context(), dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(s.Close)
-	dir := b.TempDir()
-	d, err := depot.Open(filepath.Join(dir, "depot"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	wire := bustest.Start(b)
-	l := &line{b: b, store: s, target: target}
-	var handler http.Handler
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
-	b.Cleanup(srv.Close)
-	l.url = srv.URL
-	c := collect.New(collect.Config{Store: s, Depot: readers{d}, HTTP: srv.URL, Key: []byte("key"), Log: zerolog.Nop()})
-	disp := dispatch.New(dispatch.Config{Store: s, HTTP: srv.URL, Lease: time.Hour, Log: zerolog.Nop()})
-	p, err := publish.New(publish.Config{Store: s, Depot: d, SiteDir: filepath.Join(dir, "site"), Log: zerolog.Nop()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	handler = web.New(web.Config{Store: s, Depot: d, SiteDir: filepath.Join(dir, "site"), Upload: c.Upload(), Log: zerolog.Nop()})
-	for _, register := range []func() (func(), error){
-		func() (func(), error) { return wire.Master.HandleNext(disp.Next) },
-		func() (func(), error) { return wire.Master.HandleReport(c.Report) },
-	} {
-		stop, err := register()
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(stop)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); p.Run(ctx) }()
-	b.Cleanup(func() { cancel(); <-ended })
+	l := &line{head: newHead(b, database(b, 10_000)), target: target}
 	name := fmt.Sprintf("u%d", time.Now().UnixNano())
-	creds, key, err := wire.Authority.Enroll(name, farm.RoleSlave)
-	if err == nil {
-		err = s.EnrollSlave(b.Context(), name, farm.RoleSlave, key)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	l.slave = wire.Connect(b, name, creds).Slave(name)
+	l.slave = l.wire.Connect(b, name, l.enroll(name)).Slave(name)
 	return l
 }
 
@@ -114,27 +138,9 @@ func (l *line) built(size int) (bus.Report, []byte) {
 		Wheels: []farm.File{{Name: name, SHA256: hash(wheel), Size: int64(len(wheel))}}}, wheel
 }
 
-func hash(b []byte) string {
-	s := sha256.Sum256(b)
-	return hex.EncodeToString(s[:])
-}
-
 func put(b *testing.B, url, token string, body []byte) {
 	b.Helper()
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodPut, url, bytes.NewReader(body))
-	if err != nil {
-		b.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer resp.Body.Close()
-	io.Copy(io.Discard, resp.Body)
-	if resp.StatusCode != http.StatusCreated {
-		b.Fatal(resp.Status)
-	}
+	must(b, upload(b.Context(), http.DefaultClient, url, token, body))
 }
 
 // BenchmarkUpload sends 20 MB as a slave does, in turn with a plain PUT to a

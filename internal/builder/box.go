@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pinwheel/internal/pip"
@@ -16,16 +17,22 @@ import (
 // box is the folder of one build:
 //
 //	box/work       the build's own, all that it can write: home, tmp, out
-//	box/etc        ours: passwd, group, certificates.pem
+//	box/etc        ours: passwd, group, certificates.pem, constraints.txt
 //
 // and the way to start programs in it.
 type box struct {
 	dir    string
+	root   string // the folder whose userland the build sees
 	mode   Mode
 	user   proc.User
 	python pip.Python
-	bundle string // the certificates' file in box/etc, "" for none
-	mark   string // an environment entry that only this build's processes have
+	bundle string   // the certificates' file in box/etc, "" for none
+	mark   string   // an environment entry that only this build's processes have
+	extra  []string // more of the environment, by a recipe
+
+	out *wayOut // to the network; nil: there is none
+
+	constraints []string // on what the build requires, by a recipe
 
 	// The kernel or an old bwrap may not know how to forbid further user
 	// namespaces; then the rest of the fence must do.
@@ -34,8 +41,12 @@ type box struct {
 
 // openBox makes a fresh box, after removing what a crash may have left.
 func openBox(b Build) (x *box, err error) {
-	x = &box{dir: filepath.Join(b.Dir, "box"), mode: b.Mode, user: b.User, python: b.Python,
-		mark: "PINWHEEL_BUILD=" + rand.Text()}
+	root, err := b.openRoot()
+	if err != nil {
+		return nil, err
+	}
+	x = &box{dir: filepath.Join(b.Dir, "box"), root: root, mode: b.Mode, user: b.User, python: b.Python,
+		mark: "PINWHEEL_BUILD=" + rand.Text(), extra: append([]string{b.epoch()}, b.Recipe.Environ()...), constraints: b.Recipe.Constraints}
 	if err := mkdir(b.Dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the build folder: %w", err)
 	}
@@ -68,6 +79,9 @@ func (x *box) fill() error {
 	return x.writeEtc()
 }
 
+// constraintsFile is what pip reads a recipe's constraints from.
+const constraintsFile = "constraints.txt"
+
 // writeEtc writes a user database that tells nothing of the host.
 func (x *box) writeEtc() (err error) {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
@@ -76,7 +90,11 @@ func (x *box) writeEtc() (err error) {
 	}
 	passwd := fmt.Sprintf("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nbuild:x:%d:%d:build:%s/home:/bin/sh\n", uid, gid, x.work())
 	group := fmt.Sprintf("root:x:0:\nnogroup:x:65534:\nbuild:x:%d:\n", gid)
-	for name, text := range map[string]string{"passwd": passwd, "group": group} {
+	files := map[string]string{"passwd": passwd, "group": group}
+	if len(x.constraints) > 0 {
+		files[constraintsFile] = strings.Join(x.constraints, "\n") + "\n"
+	}
+	for name, text := range files {
 		path := filepath.Join(x.dir, "etc", name)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return err
@@ -106,8 +124,23 @@ func (x *box) env() []string {
 			bundle = "/etc/" + filepath.Base(bundle)
 		}
 	}
+	// A recipe's own come first: of one name the last counts.
+	env := append(slices.Clone(x.extra), withoutProxies(x.python.CleanEnv(filepath.Join(x.work(), "home"), bundle))...)
+	if len(x.constraints) > 0 {
+		path := filepath.Join(x.dir, "etc", constraintsFile)
+		if x.mode == Bwrap {
+			path = "/etc/" + constraintsFile
+		}
+		// By the environment, since pip hands that on to the pip that installs what
+		// the build requires. The second is what that one reads since pip 25.3.
+		env = append(env, "PIP_CONSTRAINT="+path, "PIP_BUILD_CONSTRAINT="+path)
+	}
+	env = append(env, unasked()...)
+	if x.out != nil {
+		env = append(env, x.out.env()...)
+	}
 	// Unbuffered, so that the log of a build that is stopped is complete.
-	return append(x.python.CleanEnv(filepath.Join(x.work(), "home"), bundle),
+	return append(env,
 		"TMPDIR="+tmp, "USER=build", "LOGNAME=build", "SHELL=/bin/sh", "PYTHONUNBUFFERED=1", x.mark)
 }
 

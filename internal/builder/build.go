@@ -1,17 +1,21 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"pinwheel/internal/farm"
+	"pinwheel/internal/linkage"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
+	"pinwheel/internal/proxy"
 )
 
 // Mode is how a build is fenced in.
@@ -39,10 +43,22 @@ type Build struct {
 	Version        string // PEP 440
 	IndexURL       string // simple/ of the index that has the sdist
 	ExtraIndexURLs []string
-	Python         pip.Python // as pip.Find gives it
+	Root           string     // the userland to build in: a folder's, with bubblewrap only; HostRoot or empty: the machine's own
+	Python         pip.Python // as pip.Find gives it, or Ask for another root
 	Mode           Mode
 	User           proc.User // proc.BuildUser()
 	Limits         farm.Limits
+	Recipe         farm.Recipe // how this build differs; its time is that of Limits
+	Epoch          time.Time   // SOURCE_DATE_EPOCH of the build; zero: the same for all
+	SkipImports    bool        // do not import the wheel's modules after the build
+
+	proveTime time.Duration // for importing them; 0: proveTime
+
+	// Proxy is the way to the network; nil is one of the build's own, without a
+	// cache. Helper is a program whose main begins with Inside, linked statically if
+	// Python runs in another root; empty is this one.
+	Proxy  *proxy.Proxy
+	Helper string
 
 	// Dir is a folder of the caller's that User can enter; it is made if it
 	// is missing. One build at a time works there. The wheel is left in
@@ -59,6 +75,9 @@ type Build struct {
 
 	// Now tells the time of day for the record; nil is time.Now.
 	Now func() time.Time
+
+	// System is where the build's Debian packages are told from; nil is the machine's own.
+	System *linkage.System
 }
 
 // Result is how a build ended.
@@ -90,6 +109,7 @@ func (b Build) run(ctx context.Context) (r Result, err error) {
 		return Result{}, err
 	}
 	b.Limits = b.Limits.Fill()
+	b.Limits.Memory = cmp.Or(b.Recipe.Memory, b.Limits.Memory) // as a lease has it already
 	x, err := openBox(b)
 	if err != nil {
 		return Result{}, err
@@ -107,6 +127,10 @@ func (b Build) run(ctx context.Context) (r Result, err error) {
 		return Result{}, err
 	}
 	r.Record.Compiler = compiler
+	if r.Outcome == farm.OutcomeBuilt && !b.SkipImports {
+		r.Record.Imports = b.prove(ctx, x, r.Wheels[0])
+	}
+	b.link(ctx, &r)
 	return r, nil
 }
 
@@ -120,6 +144,12 @@ func (b Build) check() error {
 	}
 	if _, err := ParseMode(string(b.Mode)); err != nil {
 		return err
+	}
+	if b.Mode == None && strings.HasPrefix(b.Python.Version, "2.") { // it cannot run the supervisor
+		return fmt.Errorf("use Python %s: it builds in the sandbox bwrap only", b.Python.Version)
+	}
+	if err := b.Recipe.Check(); err != nil { // before the fence's own programs get its environment
+		return fmt.Errorf("this slave does not take the recipe: %w", err)
 	}
 	if !filepath.IsAbs(b.Dir) || !filepath.IsAbs(b.LogPath) {
 		return errors.New("the folder and the log need absolute paths")
@@ -137,6 +167,9 @@ func Check(ctx context.Context, b Build) (compiler string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, x.remove()) }()
+	if err := x.opens(b.Helper); err != nil {
+		return "", err
+	}
 	return x.preflight(ctx, true)
 }
 

@@ -1,7 +1,7 @@
 // Package builder builds one release: one `pip wheel` in a sandbox with limits.
 // It is the only package that runs packages' code.
 //
-// Input is a Build: a pinned requirement, the indexes, the Python, a folder to
+// Input is a Build: a pinned requirement, the indexes, a root and its Python, a folder to
 // work below, a mode and limits. Output is a Result: a wheel of the right name,
 // version and tags, or a failure with its cause, and always the capped log.
 //
@@ -15,6 +15,11 @@
 //
 // It never trusts what a build leaves: nothing of the build's is opened before
 // the last process is dead, and never through a link. Whether a wheel is sound
-// is not its question: package wheel asks that. The network is the host's, and
-// no limits are set but of time and log.
+// is not its question: package wheel asks that. Its network is a
+// loopback, and what the proxy lets through (decision 31); without bwrap it is the
+// host's.
+//
+// Limits are of the build as a whole: time, log, and four times a second the memory
+// of all its processes, the disk of all its files and the number of its threads.
+// What slips through between two looks meets the kernel's limits for each process.
 package builder

@@ -23,15 +23,16 @@ const patience = 15 * time.Second
 
 // ending is how a run in the box ended.
 type ending struct {
-	stop    farm.Cause // Timeout or LogLimit if we stopped it, else ""
-	code    int        // exit status, 128+n after signal n
+	stop    farm.Failure // why we stopped it, if we did
+	code    int          // exit status, 128+n after signal n
 	seconds float64
-	peakRSS int64 // bytes, of the largest process
+	peakRSS int64 // bytes, of all processes together
 }
 
 // running is one run in the box.
 type running struct {
 	box    *box
+	watch  *watch
 	cmd    *exec.Cmd
 	child  *proc.Child
 	output *os.File      // the read end of the pipe that the build writes to
@@ -52,18 +53,16 @@ func (x *box) execute(ctx context.Context, limits farm.Limits, log *cappedLog, a
 	if err != nil {
 		return ending{}, err
 	}
-	stop := r.await(ctx, limits.Timeout)
-	err = r.end(stop != "" || ctx.Err() != nil)
+	stop, err := r.await(ctx, limits)
+	err = errors.Join(ctx.Err(), err)
+	err = errors.Join(err, r.end(stop.Cause != "" || err != nil))
 	end := ending{stop: stop, seconds: time.Since(started).Seconds()}
-	if ctx.Err() != nil {
-		err = errors.Join(ctx.Err(), err)
-	}
 	end.code, end.peakRSS = r.measured()
 	return end, errors.Join(err, log.err)
 }
 
 func (x *box) start(limits farm.Limits, log *cappedLog, argv []string) (*running, error) {
-	cmd, err := x.command(argv...)
+	cmd, err := x.command(limits, argv...)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +72,7 @@ func (x *box) start(limits farm.Limits, log *cappedLog, argv []string) (*running
 	}
 	defer write.Close()
 	cmd.Stdout, cmd.Stderr = write, write
-	r := &running{box: x, cmd: cmd, output: read, pumped: make(chan struct{}),
+	r := &running{box: x, watch: x.watch(limits), cmd: cmd, output: read, pumped: make(chan struct{}),
 		flood: make(chan struct{}), info: make(chan *handle, 1)}
 	if err := r.launch(); err != nil {
 		read.Close()
@@ -94,7 +93,8 @@ func (r *running) launch() (err error) {
 		return fmt.Errorf("start the build: %w", err)
 	}
 	defer toInfo.Close()
-	r.cmd.ExtraFiles = []*os.File{toInfo}
+	r.cmd.ExtraFiles = append([]*os.File{toInfo}, r.box.out.inherited()...)
+	defer r.box.out.begun()
 	if r.child, err = proc.Start(r.cmd); err != nil {
 		info.Close()
 		return err
@@ -129,7 +129,7 @@ func (r *running) pump(log *cappedLog, most int64) {
 	for {
 		n, err := r.output.Read(buf)
 		log.add(buf[:n])
-		if most > 0 && log.written > most && !flooded {
+		if most > 0 && log.taken > most && !flooded {
 			flooded = true
 			close(r.flood)
 		}
@@ -145,22 +145,27 @@ const (
 	strikes   = 3
 )
 
-// await returns when the child has ended by itself ("") or has to be stopped.
-// Meanwhile it ends what keeps pip waiting for a build step that is over.
-func (r *running) await(ctx context.Context, timeout time.Duration) farm.Cause {
-	timer, looks := time.NewTimer(timeout), time.NewTicker(lookEvery)
+// await returns when the child has ended by itself or has to be stopped, and then
+// says why. Meanwhile it ends what keeps pip waiting for a build step that is over.
+func (r *running) await(ctx context.Context, limits farm.Limits) (farm.Failure, error) {
+	timer, looks, watch := time.NewTimer(limits.Timeout), time.NewTicker(lookEvery), time.NewTicker(watchEvery)
 	defer timer.Stop()
 	defer looks.Stop()
+	defer watch.Stop()
 	for vain := 0; ; {
 		select {
 		case <-r.child.Done():
-			return ""
+			return farm.Failure{}, nil
 		case <-ctx.Done():
-			return ""
+			return farm.Failure{}, nil
 		case <-timer.C:
-			return farm.Timeout
+			return farm.Failure{Cause: farm.Timeout, Detail: "not done after " + limits.Timeout.String()}, nil
 		case <-r.flood:
-			return farm.LogLimit
+			return farm.Failure{Cause: farm.LogLimit, Detail: fmt.Sprintf("wrote more than %d bytes of log", floodFactor*limits.LogLimit)}, nil
+		case now := <-watch.C:
+			if f, err := r.watch.look(now, r.firstPid()); f.Cause != "" || err != nil {
+				return f, err
+			}
 		case r.first = <-r.info:
 			r.info = nil
 		case <-looks.C:
@@ -187,6 +192,7 @@ func (r *running) firstPid() int {
 // end makes sure that nothing of the build is left, then waits for the rest of
 // its output.
 func (r *running) end(stop bool) error {
+	defer r.watch.kin.close()
 	if stop {
 		r.stop()
 	}
@@ -249,15 +255,17 @@ func (r *running) leftovers() error {
 	return r.first.gone(patience)
 }
 
-// measured gives the exit status and the largest process's memory. The largest
-// is at least as large as this program was when it started the child.
+// measured gives the exit status and the most memory that was seen: of all
+// processes together four times a second, and at the end that of the largest. The
+// largest is at least as large as this program was when it started the child.
 func (r *running) measured() (code int, peak int64) {
 	state := r.cmd.ProcessState
 	if state == nil {
 		return -1, 0
 	}
+	peak = r.watch.peak
 	if u, ok := state.SysUsage().(*syscall.Rusage); ok {
-		peak = int64(u.Maxrss) * 1024
+		peak = max(peak, int64(u.Maxrss)*1024)
 	}
 	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal()), peak

@@ -50,18 +50,33 @@ def build_wheel(d, config_settings=None, metadata_directory=None):
 // wheel folder in d and must return wheel(d).
 func sdist(t *testing.T, name, body string) []byte {
 	t.Helper()
+	return sdistRequiring(t, name, "", body)
+}
+
+// sdistRequiring is an sdist that requires something to be built with.
+func sdistRequiring(t *testing.T, name, requires, body string) []byte {
+	t.Helper()
+	if requires != "" {
+		requires = `"` + requires + `"`
+	}
 	code := fmt.Sprintf(backend, name)
 	for line := range strings.Lines(strings.TrimSpace(body)) {
 		code += "    " + line
 	}
+	return archive(t, name, map[string]string{
+		"bk.py":          code + "\n",
+		"pyproject.toml": "[build-system]\nrequires = [" + requires + "]\nbuild-backend = \"bk\"\nbackend-path = [\".\"]\n",
+		"PKG-INFO":       "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.0\n",
+	})
+}
+
+// archive makes a source archive of name 1.0 with these files.
+func archive(t *testing.T, name string, files map[string]string) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
-	for file, text := range map[string]string{
-		"bk.py":          code + "\n",
-		"pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = \"bk\"\nbackend-path = [\".\"]\n",
-		"PKG-INFO":       "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.0\n",
-	} {
+	for file, text := range files {
 		must(t, w.WriteHeader(&tar.Header{Name: name + "-1.0/" + file, Mode: 0o644, Size: int64(len(text))}))
 		_, err := w.Write([]byte(text))
 		must(t, err)

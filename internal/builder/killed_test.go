@@ -23,6 +23,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	Inside()
 	if dir := os.Getenv(victimDir); dir != "" {
 		victim(dir)
 		return

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"pinwheel/internal/buildlog"
 	"pinwheel/internal/farm"
 )
 
@@ -18,19 +19,22 @@ const (
 	noteRoom    = 64 // for the line that says how much was left out
 )
 
-// cappedLog keeps the first and the last half of what is written, in a file
-// without a name: the second half is a ring, so that neither memory nor disk
-// grows with what a build writes.
+// cappedLog keeps the first and the last half of what is written, made harmless,
+// in a file without a name: the second half is a ring, so that neither memory nor
+// disk grows with what a build writes.
 type cappedLog struct {
 	f          *os.File
 	head, ring int64
-	written    int64 // by the build
+	taken      int64 // bytes that the build wrote
+	written    int64 // bytes of what became of them
+	harmless   *buildlog.Harmless
 	live       io.Writer
 	err        error // the first error of writing; later writes are dropped
 }
 
-// newLog makes a log whose file lies in dir until it is closed.
-func newLog(dir string, limit int64) (*cappedLog, error) {
+// newLog makes a log whose file lies in dir until it is closed, and that hides the
+// secrets.
+func newLog(dir string, limit int64, secrets ...string) (*cappedLog, error) {
 	f, err := os.CreateTemp(dir, "log-*")
 	if err != nil {
 		return nil, fmt.Errorf("make the log: %w", err)
@@ -40,14 +44,22 @@ func newLog(dir string, limit int64) (*cappedLog, error) {
 		return nil, fmt.Errorf("make the log: %w", err)
 	}
 	limit = max(limit, smallestLog)
-	return &cappedLog{f: f, head: limit / 2, ring: limit - limit/2 - noteRoom}, nil
+	l := &cappedLog{f: f, head: limit / 2, ring: limit - limit/2 - noteRoom}
+	l.harmless = buildlog.NewHarmless(l.keep, secrets...)
+	return l, nil
 }
 
 func (l *cappedLog) close() { l.f.Close() } // nothing to lose: the file has no name
 
-// add appends to the log. Errors are kept for the end: the build must not
-// hang on a full pipe because our disk is full.
+// add takes what the build wrote.
 func (l *cappedLog) add(p []byte) {
+	l.taken += int64(len(p))
+	_, _ = l.harmless.Write(p) // takes all
+}
+
+// keep appends to the log. Errors are kept for the end: the build must not
+// hang on a full pipe because our disk is full.
+func (l *cappedLog) keep(p []byte) {
 	if l.live != nil && len(p) > 0 {
 		if _, err := l.live.Write(p); err != nil {
 			l.live = nil
@@ -72,6 +84,7 @@ func (l *cappedLog) add(p []byte) {
 // copyTo writes the log: head, a line that says how many bytes are missing,
 // tail; or all of it.
 func (l *cappedLog) copyTo(w io.Writer) error {
+	l.harmless.Flush()
 	size := l.head + l.ring
 	if l.written <= size {
 		_, err := io.Copy(w, io.NewSectionReader(l.f, 0, l.written))

@@ -35,11 +35,14 @@ PyObject *f(void) { return PyLong_FromLong(1); }' > "$TMPDIR/t.c"
 fi`
 
 // preflightTime bounds the looking around before a build.
-const preflightTime = time.Minute
+const preflightTime = 2 * time.Minute // an emulated root is slow
 
 // preflight makes sure of the sandbox and the compiler before anything is
 // built, and returns the compiler's name for itself.
 func (x *box) preflight(ctx context.Context, deep bool) (string, error) {
+	if err := x.python.CanBuild(); err != nil {
+		return "", x.here(err)
+	}
 	depth := "shallow"
 	if deep {
 		depth = "deep"
@@ -51,16 +54,24 @@ func (x *box) preflight(ctx context.Context, deep bool) (string, error) {
 	compiler := ""
 	for line := range strings.Lines(said) {
 		if what, ok := strings.CutPrefix(line, "missing: "); ok {
-			return "", x.missing(strings.TrimSpace(what), said)
+			return "", x.here(x.missing(strings.TrimSpace(what), said))
 		}
 		if name, ok := strings.CutPrefix(line, "compiler: "); ok {
 			compiler = strings.TrimSpace(name)
 		}
 	}
 	if compiler == "" {
-		return "", fmt.Errorf("look for a compiler: %s", oneLine(said))
+		return "", x.here(fmt.Errorf("look for a compiler: %s", oneLine(said)))
 	}
 	return compiler, nil
+}
+
+// here names the root of an error, where it is not the machine's own.
+func (x *box) here(err error) error {
+	if x.root == HostRoot {
+		return err
+	}
+	return fmt.Errorf("root %s: %w", x.root, err)
 }
 
 func (x *box) missing(what, said string) error {
@@ -102,7 +113,7 @@ func (x *box) tryLook(ctx context.Context, script string, args []string) (string
 	if err := log.copyTo(&b); err != nil {
 		return "", err
 	}
-	if said, ok := strings.CutPrefix(b.String(), ready+"\n"); ok && end.stop == "" {
+	if said, ok := strings.CutPrefix(b.String(), ready+"\n"); ok && end.stop.Cause == "" {
 		return said, nil
 	}
 	return "", x.noSandbox(b.String(), end)
@@ -110,6 +121,11 @@ func (x *box) tryLook(ctx context.Context, script string, args []string) (string
 
 // noSandbox says why the box cannot run so much as a shell.
 func (x *box) noSandbox(said string, end ending) error {
+	if x.root != HostRoot {
+		if why := x.noRoot(said); why != nil {
+			return why
+		}
+	}
 	if x.mode != Bwrap {
 		return fmt.Errorf("start %s as %s in %s: %s (exit status %d)", x.python.Path, x.user, x.work(), oneLine(said), end.code)
 	}

@@ -5,10 +5,10 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"syscall"
 
+	"pinwheel/internal/farm"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
 )
@@ -19,18 +19,13 @@ import (
 //go:embed supervise.py
 var supervisor string
 
-// leader runs the build's program as the first process of its PID namespace.
-// When that process ends, the kernel kills all others; until then the shell
-// takes in orphans.
-const leader = `ulimit -c 0; "$@"; exit $?`
-
 // ErrNoSandbox says that bwrap cannot fence builds here.
 var ErrNoSandbox = errors.New("builds cannot be fenced")
 
 // command makes the command that runs argv in the box, not yet started. In
 // mode bwrap the child's descriptor 3 must take bwrap's info.
-func (x *box) command(argv ...string) (*exec.Cmd, error) {
-	cmd := exec.Command(x.python.Path, append([]string{"-I", "-S", "-c", supervisor}, argv...)...)
+func (x *box) command(limits farm.Limits, argv ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(x.python.Path, append([]string{"-I", "-S", "-c", supervisor, inWords(x.bounds(limits))}, argv...)...)
 	cmd.Dir = x.work()
 	// The supervisor must live long enough to end the others.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
@@ -39,7 +34,7 @@ func (x *box) command(argv ...string) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		cmd = exec.Command(bwrap, append(x.fence(), argv...)...)
+		cmd = exec.Command(bwrap, append(x.fence(limits), x.out.command(argv)...)...)
 		cmd.Dir = "/"
 		cmd.SysProcAttr = nil
 	}
@@ -51,15 +46,16 @@ func (x *box) command(argv ...string) (*exec.Cmd, error) {
 }
 
 // fence is bwrap's command line up to the program.
-func (x *box) fence() []string {
+func (x *box) fence(limits farm.Limits) []string {
 	args := []string{"--unshare-user"}
 	if !x.keepUserns {
 		args = append(args, "--disable-userns")
 	}
-	args = append(args, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+	args = append(args, "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
 		"--hostname", "build", "--new-session", "--die-with-parent", "--as-pid-1",
 		"--cap-drop", "ALL", "--info-fd", "3")
-	return append(append(args, x.view()...), "/bin/sh", "-c", leader, "sh")
+	args = append(args, x.out.fence()...)
+	return append(append(args, x.view()...), "/bin/sh", "-c", x.leader(limits), "sh")
 }
 
 func findBwrap(user proc.User) (string, error) {
@@ -76,12 +72,12 @@ func findBwrap(user proc.User) (string, error) {
 // Probe says whether bwrap can fence builds of this user here, by running it
 // with the flags of a build. The error is an ErrNoSandbox and names the remedy.
 func Probe(ctx context.Context, user proc.User) error {
-	dir, err := proc.SharedTempDir("pinwheel-probe-", user)
+	dir, err := proc.NewTempDir("pinwheel-probe-", user)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) // empty but for the box, which removes itself
-	x, err := openBox(Build{Dir: dir, Mode: Bwrap, User: user, Python: pip.Python{Path: "/usr/bin/python3"}})
+	defer dir.Remove() // nothing but the box was in it, which removes itself
+	x, err := openBox(Build{Dir: dir.Path, Mode: Bwrap, User: user, Python: pip.Python{Path: "/usr/bin/python3"}})
 	if err != nil {
 		return err
 	}

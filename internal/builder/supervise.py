@@ -54,17 +54,32 @@ def end_all():
         time.sleep(0.005)
 
 
-def main(argv):
+def bind(bounds):
+    """Sets limits, "7:4096,4:0" by the kernel's numbers; what is there stays if it is less."""
+    for bound in bounds.split(","):
+        which, most = map(int, bound.split(":"))
+        there = resource.getrlimit(which)[1]
+        if there != resource.RLIM_INFINITY:
+            most = min(most, there)
+        resource.setrlimit(which, (most, most))
+    try:
+        with open("/proc/self/oom_score_adj", "w") as f:
+            f.write("1000")  # ends first when the machine is short of memory; not its supervisor
+    except OSError:
+        pass
+
+
+def main(bounds, argv):
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = signal.SIGKILL
     try:
         signal.signal(signal.SIGTERM, stop)
         first = os.fork()
         if first == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            bind(bounds)
             os.execv(argv[0], argv)
         while True:
             pid, status = os.waitpid(-1, 0)
@@ -77,4 +92,4 @@ def main(argv):
     os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
 
-main(sys.argv[1:])
+main(sys.argv[1], sys.argv[2:])

@@ -14,8 +14,14 @@ import (
 	"pinwheel/internal/pep"
 )
 
-// errNotPlain says that a build left something else where its wheel should be.
-var errNotPlain = errors.New("not a plain file")
+// What a build may have left where its wheel should be.
+var (
+	errNotPlain = errors.New("not a plain file")
+	errTooLarge = errors.New("more than 2 GiB, which no master takes")
+)
+
+// maxWheel is what a master takes, in bytes. A file of holes may claim any size.
+const maxWheel = 2 << 30
 
 // wheelNames lists what looks like a wheel in out. A folder that the build
 // made unreadable, or replaced by a link, holds none.
@@ -65,6 +71,9 @@ func (b Build) copyOut(work *os.Root, name string) (string, error) {
 		return "", err
 	}
 	defer from.Close()
+	if info, err := from.Stat(); err != nil || info.Size() > maxWheel {
+		return "", errTooLarge
+	}
 	out := filepath.Join(b.Dir, "out")
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		return "", err

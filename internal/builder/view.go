@@ -3,10 +3,11 @@ package builder
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// etcFiles are what a build may see of the host's /etc: what the loader, the
+// etcFiles are what a build may see of its root's /etc: what the loader, the
 // resolver, Python and compilers read. Patterns as of filepath.Glob.
 func etcFiles() []string {
 	return []string{"alternatives", "ca-certificates", "ca-certificates.conf", "debian_version",
@@ -16,17 +17,25 @@ func etcFiles() []string {
 		"ssl/openssl.cnf", "timezone", "xml"}
 }
 
+// hostFiles are those of them that are about the network, which is the machine's
+// whatever root a build has.
+func hostFiles() []string { return []string{"hosts", "resolv.conf"} }
+
 // view lists the bwrap options that make the file system: an allow-list, so
-// that what is not named here does not exist for the build.
+// that what is not named here does not exist for the build. All of it is taken from
+// below the root, whose links are followed there and nowhere else.
 func (x *box) view() []string {
-	v := []string{"--ro-bind", "/usr", "/usr"}
-	v = append(v, merged("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libo32")...)
-	v = append(v, hostEtc()...)
+	v := x.bound("/usr")
+	v = append(v, x.merged("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libo32")...)
+	v = append(v, x.rootEtc()...)
 	for _, name := range []string{"passwd", "group"} {
 		v = append(v, "--ro-bind", filepath.Join(x.dir, "etc", name), "/etc/"+name)
 	}
 	if x.bundle != "" {
 		v = append(v, "--ro-bind", x.bundle, "/etc/"+filepath.Base(x.bundle))
+	}
+	if len(x.constraints) > 0 {
+		v = append(v, "--ro-bind", filepath.Join(x.dir, "etc", constraintsFile), "/etc/"+constraintsFile)
 	}
 	v = append(v, "--proc", "/proc", "--dev", "/dev",
 		"--bind", filepath.Join(x.dir, "work"), "/build",
@@ -36,32 +45,46 @@ func (x *box) view() []string {
 	return append(v, "--remount-ro", "/", "--chdir", "/build")
 }
 
-// merged shows top-level folders as the host has them: links into /usr, or
+// bound shows a file or folder of the root where it is there, if there is one.
+func (x *box) bound(path string) []string {
+	real, err := InRoot(x.root, path)
+	if err != nil {
+		return nil
+	}
+	return []string{"--ro-bind", real, path}
+}
+
+// merged shows top-level folders as the root has them: links into /usr, or
 // folders of their own.
-func merged(dirs ...string) []string {
+func (x *box) merged(dirs ...string) []string {
 	var v []string
 	for _, d := range dirs {
-		if to, err := os.Readlink(d); err == nil {
+		if to, err := os.Readlink(filepath.Join(x.root, d)); err == nil {
 			v = append(v, "--symlink", to, d)
-		} else if _, err := os.Stat(d); err == nil {
-			v = append(v, "--ro-bind", d, d)
+		} else {
+			v = append(v, x.bound(d)...)
 		}
 	}
 	return v
 }
 
-// hostEtc binds what links lead to, since their targets (/run/…) are not in
+// rootEtc binds what links lead to, since their targets (/run/…) are not in
 // the view. A link into /usr or within /etc stays right this way, too.
-func hostEtc() []string {
+func (x *box) rootEtc() []string {
 	var v []string
 	for _, pattern := range etcFiles() {
-		found, err := filepath.Glob(filepath.Join("/etc", pattern))
+		root := x.root
+		if slices.Contains(hostFiles(), pattern) {
+			root = HostRoot
+		}
+		found, err := filepath.Glob(filepath.Join(root, "etc", pattern))
 		if err != nil {
 			continue // only a malformed pattern
 		}
 		for _, path := range found {
-			if real, err := filepath.EvalSymlinks(path); err == nil {
-				v = append(v, "--ro-bind-try", real, path)
+			seen := filepath.Join("/", strings.TrimPrefix(path, root))
+			if real, err := InRoot(root, seen); err == nil {
+				v = append(v, "--ro-bind-try", real, seen)
 			}
 		}
 	}
@@ -77,10 +100,7 @@ func (x *box) pythonView() []string {
 			continue
 		}
 		for _, part := range []string{"bin", "include", "lib", "lib64", "libexec", "pyvenv.cfg"} {
-			path := filepath.Join(prefix, part)
-			if _, err := os.Stat(path); err == nil {
-				v = append(v, "--ro-bind", path, path)
-			}
+			v = append(v, x.bound(filepath.Join(prefix, part))...)
 		}
 	}
 	return v

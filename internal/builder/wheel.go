@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,30 +11,36 @@ import (
 	"time"
 
 	"pinwheel/internal/farm"
+	"pinwheel/internal/proxy"
 )
 
 // finished is a run of pip that is over, with its log still open.
 type finished struct {
 	ending
 	log            *cappedLog
+	taken          proxy.Taken
 	started, ended time.Time
 }
 
 // pipWheel runs the one `pip wheel` that a build is.
-func (b Build) pipWheel(ctx context.Context, x *box) (finished, error) {
-	log, err := newLog(b.Dir, b.Limits.LogLimit)
+func (b Build) pipWheel(ctx context.Context, x *box) (f finished, err error) {
+	log, err := newLog(b.Dir, b.Limits.LogLimit, b.secrets(x)...)
 	if err != nil {
 		return finished{}, err
 	}
+	defer func() {
+		if err != nil {
+			log.close()
+		}
+	}()
 	log.live = b.Live
-	f := finished{log: log, started: b.now()}
-	if f.ending, err = x.execute(ctx, b.Limits, log, b.pipArgs(x)); err != nil {
-		log.close()
+	f = finished{log: log, started: b.now()}
+	if f.ending, f.taken, err = b.withWay(ctx, x, log); err != nil {
 		return finished{}, err
 	}
 	f.ended = b.now()
-	if f.stop != "" {
-		log.add(fmt.Appendf(nil, "\n[stopped: %s]\n", b.stopped(f.ending).Detail))
+	if f.stop.Cause != "" {
+		log.add(fmt.Appendf(nil, "\n[stopped: %s: %s]\n", f.stop.Cause, strings.TrimSuffix(f.stop.Detail+"; "+f.stop.Hint, "; ")))
 	}
 	return f, nil
 }
@@ -45,19 +50,11 @@ func (b Build) pipWheel(ctx context.Context, x *box) (finished, error) {
 // the build says while it says it, rather than keep it in memory.
 func (b Build) pipArgs(x *box) []string {
 	argv := []string{x.python.Path, "-m", "pip", "wheel", "-v", "--no-deps",
-		"--no-binary", b.Package, "--prefer-binary", "--no-cache-dir", "--progress-bar", "off",
-		"--wheel-dir", filepath.Join(x.work(), "out"), "--index-url", b.IndexURL}
-	for _, u := range b.ExtraIndexURLs {
-		argv = append(argv, "--extra-index-url", u)
-	}
-	for _, u := range append([]string{b.IndexURL}, b.ExtraIndexURLs...) {
-		// An index without TLS was chosen by an operator: pip would pass
-		// over it in silence.
-		if p, err := url.Parse(u); err == nil && p.Scheme == "http" {
-			argv = append(argv, "--trusted-host", p.Host)
-		}
-	}
-	return append(argv, b.requirement())
+		"--no-binary", b.Package, "--no-cache-dir",
+		"--wheel-dir", filepath.Join(x.work(), "out")}
+	argv = append(argv, x.python.WheelOptions()...)
+	argv = append(argv, b.indexArgs(x.out)...)
+	return append(append(argv, b.Recipe.PipOptions...), b.requirement())
 }
 
 // judge makes the result of a build whose processes are all gone.
@@ -66,22 +63,26 @@ func (b Build) judge(x *box, f finished) (r Result, err error) {
 	if r.Log, err = f.log.save(b.LogPath); err != nil {
 		return Result{}, err
 	}
-	r.LogWritten = f.log.written
+	r.LogWritten = f.log.taken
 	r.Record = farm.Record{Seconds: f.seconds, PeakRSS: f.peakRSS, Started: f.started, Ended: f.ended,
-		Sandbox: string(b.Mode), PythonVer: b.Python.Version, PipVer: b.Python.Pip, OS: b.Python.OS}
+		Sandbox: string(b.Mode), PythonVer: b.Python.Version, PipVer: b.Python.Pip, OS: b.Python.OS,
+		Recipe: b.Recipe, Env: x.recorded()}
+	b.recordTaken(&r.Record, f.taken)
 	said, err := f.log.end(excerptFrom)
 	if err != nil {
 		return Result{}, fmt.Errorf("read the log: %w", err)
 	}
-	r.Outcome, r.Excerpt = farm.OutcomeFailed, farm.Excerpt(said)
+	r.Outcome, r.Excerpt, r.Record.CauseFrom = farm.OutcomeFailed, farm.Excerpt(said), farm.FromBuilder
 	switch {
-	case f.stop != "":
-		r.Failure = b.stopped(f.ending)
+	case f.stop.Cause != "":
+		r.Failure = f.stop
+	case f.code > 128:
+		r.Failure = signalled(f.ending)
 	case f.code != 0:
-		r.Failure = diagnose(f.ending, r.Excerpt)
+		r.Failure, r.Record.CauseFrom = farm.Blame(r.Excerpt, f.taken.Contacts, f.taken.Fault)
 	default:
 		if r.Wheels, r.Failure, err = b.takeWheel(x); r.Wheels != nil {
-			r.Outcome, r.Excerpt = farm.OutcomeBuilt, ""
+			r.Outcome, r.Excerpt, r.Record.CauseFrom = farm.OutcomeBuilt, "", ""
 		}
 	}
 	return r, err
@@ -90,23 +91,11 @@ func (b Build) judge(x *box, f finished) (r Result, err error) {
 // excerptFrom is how much of the log's end is looked at for the excerpt.
 const excerptFrom = 512 << 10
 
-// stopped is the failure of a build that we ended.
-func (b Build) stopped(end ending) farm.Failure {
-	detail := "not done after " + b.Limits.Timeout.String()
-	if end.stop == farm.LogLimit {
-		detail = fmt.Sprintf("wrote more than %d bytes of log", floodFactor*b.Limits.LogLimit)
-	}
-	return farm.Failure{Cause: end.stop, Detail: detail}
-}
-
-// diagnose asks the rules, and the signal where they know nothing.
-func diagnose(end ending, excerpt string) farm.Failure {
-	f := farm.Classify(excerpt)
-	if end.code <= 128 || (f.Cause != farm.Unknown && f.Cause != farm.BuildBackend) {
-		return f
-	}
+// signalled is the failure of a build whose pip was killed, and not by us. Of that
+// no words of its log know: they were written before.
+func signalled(end ending) farm.Failure {
 	signal := syscall.Signal(end.code - 128)
-	if signal == syscall.SIGKILL { // not ours: the kernel's, short of memory
+	if signal == syscall.SIGKILL { // the kernel's, short of memory
 		return farm.Failure{Cause: farm.OutOfMemory, Detail: "killed", Hint: "a slave with more memory"}
 	}
 	return farm.Failure{Cause: farm.Crashed, Detail: "ended by a signal: " + signal.String()}
@@ -131,7 +120,7 @@ func (b Build) takeWheel(x *box) ([]string, farm.Failure, error) {
 		return nil, wrong("%s: %s", names[0], why), nil
 	}
 	path, err := b.copyOut(work, names[0])
-	if errors.Is(err, errNotPlain) {
+	if errors.Is(err, errNotPlain) || errors.Is(err, errTooLarge) {
 		return nil, wrong("%s: %v", names[0], err), nil
 	}
 	if err != nil {

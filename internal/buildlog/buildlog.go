@@ -7,9 +7,9 @@
 //
 // A stored log comes from a slave and is trusted with nothing: it is inflated
 // as a stream, never into memory, up to MaxText bytes and for as long as a
-// context lasts. A log that is no gzip stream is taken as text. It never changes
-// a byte of the text, and never hides one: control characters are the business of
-// whoever shows it.
+// context lasts. A log that is no gzip stream is taken as text. What is stored is
+// never changed: a slave of ours made it harmless when it was written (Harmless),
+// and of one that is not ours control characters are the business of whoever shows it.
 package buildlog
 
 import (

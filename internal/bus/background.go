@@ -65,13 +65,20 @@ func (c *Conn) Await(ctx context.Context) error {
 	}
 }
 
-// told is flush, but for a connection in the background that has no server now:
-// it will be told of everything when it comes.
+// told is flush for what the library repeats by itself when it reconnects: a
+// connection that is lost, before or meanwhile, is then no error. The server will
+// know as soon as it is there, and nobody can send through it before.
 func (c *Conn) told() error {
-	if c.background {
-		return c.sent()
+	for c.nc.IsConnected() {
+		err := flush(c.nc)
+		if err == nil || errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
-	return flush(c.nc)
+	if c.nc.IsClosed() {
+		return translate(nats.ErrConnectionClosed)
+	}
+	return nil
 }
 
 var userinfo = regexp.MustCompile(`//[^/]*@`)

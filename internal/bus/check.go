@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,10 +16,22 @@ import (
 const (
 	MaxExcerpt  = 2 << 10  // bytes of Report.Excerpt
 	MaxLogChunk = 64 << 10 // bytes of LogChunk.Data
-	MaxHeld     = 256      // leases of one slave
-	MaxTargets  = 64       // targets of one slave
-	MaxWheels   = 16       // wheels of one build
-	MaxFile     = 8 << 30  // bytes of one file
+	// MaxLogInside is the largest log that travels in its report: longer messages would
+	// keep the heartbeats behind them waiting (docs/decisions/0022-small-logs.md).
+	MaxLogInside = 8 << 10 // bytes of Report.LogData
+	MaxHeld      = 256     // leases of one slave
+	MaxTargets   = 64      // targets of one slave
+	MaxWheels    = 16      // wheels of one build
+	MaxFile      = 8 << 30 // bytes of one file
+
+	MaxRequires = 256 // files that one build took beside the sdist
+	MaxContacts = 128 // hosts that one build spoke to
+
+	MaxPackages     = 8192      // Debian packages in one list of a slave
+	MaxPackageBytes = 160 << 10 // bytes of the names in all lists of a slave
+
+	MaxELF       = 100 // ELF files in a build's record
+	MaxLibraries = 100 // and libraries
 
 	maxText = 1 << 10 // bytes of any other text
 	maxWord = 128     // bytes of a token, a version, a fact
@@ -89,6 +102,95 @@ func (c *checker) record(r farm.Record) {
 	c.text("record.pip", r.PipVer, maxText)
 	c.text("record.compiler", r.Compiler, maxText)
 	c.text("record.os", r.OS, maxText)
+	c.text("record.cause_from", string(r.CauseFrom), maxWord)
+	c.applied(r.Recipe)
+	c.took(r)
+	c.linkage(r)
+	c.want(len(r.Env) <= MaxHeld, "record.environment has %d entries, at most %d are allowed", len(r.Env), MaxHeld)
+	for name, value := range r.Env {
+		c.text("record.environment", name, maxText)
+		c.text("record.environment", value, maxText)
+	}
+	if r.Imports != nil {
+		c.imports(*r.Imports)
+	}
+}
+
+// imports are what a package says about itself: cut to size by the builder.
+func (c *checker) imports(i farm.Imports) {
+	c.number("record.imports.seconds", i.Seconds)
+	c.want(len(i.Modules) <= MaxHeld, "record.imports.modules has %d entries, at most %d are allowed", len(i.Modules), MaxHeld)
+	for _, m := range i.Modules {
+		c.text("record.imports.modules", m, maxText)
+	}
+	c.want(len(i.Findings) <= MaxHeld, "record.imports.findings has %d entries, at most %d are allowed", len(i.Findings), MaxHeld)
+	for _, f := range i.Findings {
+		for _, s := range []string{f.Code, f.Severity, f.Entry, f.Message} {
+			c.text("record.imports.findings", s, maxText)
+		}
+	}
+}
+
+// took is what a build says that it took and wanted.
+func (c *checker) took(r farm.Record) {
+	if r.Sdist != (farm.Sdist{}) {
+		c.sdist(r.Sdist)
+	}
+	c.want(len(r.Requires) <= MaxRequires, "%d files that the build requires, at most %d are allowed", len(r.Requires), MaxRequires)
+	for _, q := range r.Requires {
+		c.file("record.requires", farm.File{Name: q.File, SHA256: q.SHA256})
+		c.text("record.requires.name", q.Name, maxText)
+		c.text("record.requires.version", q.Version, maxText)
+	}
+	c.want(len(r.Contacts) <= MaxContacts, "%d hosts, at most %d are allowed", len(r.Contacts), MaxContacts)
+	for _, k := range r.Contacts {
+		c.text("record.contacts.host", k.Host, maxText)
+		c.text("record.contacts.why", k.Why, maxText)
+		c.size("record.contacts.times", int64(k.Times))
+	}
+}
+
+// linkage is what a wheel needs. What the ELF files say the master reads for itself.
+func (c *checker) linkage(r farm.Record) {
+	c.want(len(r.ELF) <= MaxELF, "record.elf has %d files, at most %d are allowed", len(r.ELF), MaxELF)
+	c.want(len(r.Libraries) <= MaxLibraries, "record.libraries has %d, at most %d are allowed", len(r.Libraries), MaxLibraries)
+	for _, l := range r.Libraries {
+		c.text("record.libraries.soname", l.SOName, maxText)
+		c.want(l.Package == "" || farm.ValidDebianName(l.Package), "record.libraries: %.80q is not the name of a Debian package", l.Package)
+	}
+}
+
+// applied is a recipe of the past: it can be kept, and asks for nothing any more, so
+// that a result is never refused for the sake of what was allowed then.
+func (c *checker) applied(r farm.Recipe) {
+	const field = "record.recipe"
+	c.want(r.Size() <= farm.MaxRecipeSize, "%s has %d bytes of text, at most %d are allowed", field, r.Size(), farm.MaxRecipeSize)
+	for name, value := range r.Env {
+		c.text(field, name, maxText)
+		c.text(field, value, maxText)
+	}
+	for _, s := range slices.Concat(r.PipOptions, r.Constraints, r.Packages, r.From, []string{r.Network}) {
+		c.text(field, s, 2*maxText)
+	}
+}
+
+// recipe lets nothing through that a build must not be told, whoever says it.
+func (c *checker) recipe(field string, r farm.Recipe) {
+	if err := r.Check(); err != nil {
+		c.want(false, "%s: %v", field, err)
+	}
+}
+
+// packages returns the bytes of the names.
+func (c *checker) packages(list []string) int {
+	c.want(len(list) <= MaxPackages, "%d Debian packages, at most %d are allowed", len(list), MaxPackages)
+	size := 0
+	for i, p := range list {
+		c.want(farm.ValidDebianName(p), "%.80q is not the name of a Debian package", p)
+		c.want(i == 0 || list[i-1] < p, "the Debian package %.80q is not in order", p)
+		size += len(p)
+	}
+	return size
 }
 
 func (m Hello) check() error {
@@ -106,6 +208,21 @@ func (m Hello) check() error {
 	c.text("machine", m.Machine, maxText)
 	c.text("os", m.OS, maxText)
 	c.size("memory", m.Memory)
+	size := c.packages(m.Packages)
+	for _, t := range m.Targets {
+		size += c.packages(t.Packages)
+	}
+	c.want(size <= MaxPackageBytes, "names of Debian packages of %d bytes, at most %d are allowed", size, MaxPackageBytes)
+	return c.err
+}
+
+// check is for the master's own end: what it may not ask of a slave is not sent.
+// A slave looks at it again before it builds.
+func (m NextReply) check() error {
+	var c checker
+	if m.Lease != nil {
+		c.recipe("lease.recipe", m.Lease.Recipe)
+	}
 	return c.err
 }
 
@@ -129,6 +246,9 @@ func (m Beat) check() error {
 	c.number("temperature", m.Temperature)
 	c.size("memory_free", m.MemoryFree)
 	c.size("disk_free", m.DiskFree)
+	c.text("machine", m.Machine, maxText)
+	c.words("throttled", m.Throttled)
+	c.text("unfit", m.Unfit, maxText)
 	return c.err
 }
 
@@ -147,10 +267,8 @@ func (m Report) check() error {
 	if m.Log != (farm.File{}) {
 		c.file("log", m.Log)
 	}
+	c.want(len(m.LogData) <= MaxLogInside, "%d bytes of log in the report, at most %d are allowed", len(m.LogData), MaxLogInside)
 	c.record(m.Record)
-	if m.Sdist != nil {
-		c.sdist(*m.Sdist)
-	}
 	return c.err
 }
 
@@ -188,6 +306,7 @@ func (m LogChunk) check() error {
 	var c checker
 	c.want(m.Job > 0, "job %d: want a number above 0", m.Job)
 	c.size("offset", m.Offset)
+	c.size("missed", m.Missed)
 	c.want(len(m.Data) <= MaxLogChunk, "%d bytes of log, at most %d are allowed", len(m.Data), MaxLogChunk)
 	return c.err
 }

@@ -71,8 +71,6 @@ type Conn struct {
 	ready  chan struct{} // closed when the server first let us in
 	closed chan struct{}
 
-	background bool
-
 	mu       sync.Mutex
 	lost     chan struct{} // closed when the connection of the moment is lost
 	stops    map[int]func()
@@ -91,7 +89,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
 	}
 	c := &Conn{
-		id: id, log: o.Log, background: o.Background, stops: map[int]func(){},
+		id: id, log: o.Log, stops: map[int]func(){},
 		ready: make(chan struct{}), closed: make(chan struct{}), lost: make(chan struct{}),
 	}
 	for attempt := 1; ; attempt++ {

@@ -102,6 +102,8 @@ func (d *describer) kind(typ reflect.Type) string {
 	switch typ.Kind() {
 	case reflect.Pointer:
 		return d.kind(typ.Elem()) + " or null"
+	case reflect.Map:
+		return d.kind(typ.Elem()) + " by name"
 	case reflect.Slice:
 		return "list of " + d.kind(typ.Elem())
 	case reflect.Struct:

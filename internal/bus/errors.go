@@ -10,6 +10,9 @@ var (
 	// ErrRefused means that the master answered, and refused: the error's text
 	// holds its words.
 	ErrRefused = errors.New("the master refused")
+	// ErrProtocol is an ErrRefused that no waiting mends: the master speaks another
+	// version of the protocol than this program.
+	ErrProtocol = errors.New("master and slave do not understand each other")
 	// ErrCredentials means that the server does not know these credentials, or
 	// that they are no credentials at all.
 	ErrCredentials = errors.New("credentials not accepted")

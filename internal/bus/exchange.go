@@ -20,7 +20,7 @@ type exchange struct {
 func exchangeHello() exchange  { return exchange{kindHello, 256 << 10, 10 * time.Second, 64} }
 func exchangeNext() exchange   { return exchange{kindNext, 128 << 10, 5 * time.Second, 1024} }
 func exchangeBeat() exchange   { return exchange{kindBeat, 64 << 10, 5 * time.Second, 64} }
-func exchangeReport() exchange { return exchange{kindReport, 128 << 10, 30 * time.Second, 64} }
+func exchangeReport() exchange { return exchange{kindReport, 144 << 10, 30 * time.Second, 64} }
 
 // handling is the time that a handler has: its answer must still arrive.
 func (x exchange) handling() time.Duration { return x.within - 500*time.Millisecond }

@@ -40,6 +40,21 @@ func (c *Conn) HandleReport(f func(ctx context.Context, slave string, m Report) 
 	return handle(c, exchangeReport(), f)
 }
 
+// OverhearHello calls f for the first request of every slave, one after another,
+// whichever master answers it. f must be quick and must not call stop, which waits
+// for it.
+func (c *Conn) OverhearHello(f func(slave string, m Hello)) (stop func(), err error) {
+	return c.subscribe(slaveSubject("*", kindHello), "", func(msg *nats.Msg) {
+		slave, err := slaveOf(msg.Subject)
+		if err != nil {
+			return // who answers it says so
+		}
+		if m, err := decode[Hello](msg.Data, exchangeHello().maxBytes); err == nil {
+			f(slave, m)
+		}
+	})
+}
+
 // handle is one subscription to a kind of request of all slaves. Its loop starts
 // a goroutine per request, and waits when there are too many: then the requests
 // of this kind queue up, and only they.
@@ -62,6 +77,11 @@ func handle[Q checked, R any, P interface {
 					return nil, err
 				}
 				reply := f(ctx, slave, m)
+				if c, ok := any(reply).(checked); ok {
+					if err := c.check(); err != nil {
+						return nil, err
+					}
+				}
 				return P(&reply), nil
 			})
 		})

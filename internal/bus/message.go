@@ -20,6 +20,8 @@ type Head struct {
 type ServedTarget struct {
 	Target farm.Target `json:"target"`
 	Facts  farm.Facts  `json:"facts"`
+
+	Packages []string `json:"packages,omitempty"` // Debian packages that are installed for this target, beside those of Hello.Packages; sorted, each once
 }
 
 // Hello is the first thing a slave says after each start.
@@ -32,6 +34,8 @@ type Hello struct {
 	Machine string         `json:"machine"` // "Raspberry Pi 4 Model B"
 	OS      string         `json:"os"`      // "Debian GNU/Linux 12 (bookworm)"
 	Memory  int64          `json:"memory"`  // bytes
+
+	Packages []string `json:"packages,omitempty"` // Debian packages that are installed for each of its targets, sorted, each once
 }
 
 // Welcome is the master's answer to Hello: the settings of this farm.
@@ -44,6 +48,7 @@ type Welcome struct {
 	Beat     time.Duration `json:"beat"`     // between two beats
 	Lease    time.Duration `json:"lease"`    // length of a lease
 	Drop     []string      `json:"drop"`     // of Held: no longer this slave's, abandon them
+	Now      time.Time     `json:"now"`      // by the farm's clock, its database's; zero: not told
 }
 
 // Next asks for a job.
@@ -72,6 +77,10 @@ type Beat struct {
 	Temperature float64  `json:"temperature"` // °C; 0 when unknown
 	MemoryFree  int64    `json:"memory_free"` // bytes
 	DiskFree    int64    `json:"disk_free"`   // bytes
+
+	Machine   string   `json:"machine,omitempty"`   // as in Hello
+	Throttled []string `json:"throttled,omitempty"` // what a Raspberry Pi's firmware does against heat or a weak supply: "under-voltage"
+	Unfit     string   `json:"unfit,omitempty"`     // why no job is asked for: "hot: 84.3 °C, over 80"; empty: it is fit
 }
 
 // BeatReply says what to go on with.
@@ -80,21 +89,23 @@ type BeatReply struct {
 	Error  string   `json:"error"`  // why it is refused; else empty
 	Abort  []string `json:"abort"`  // tokens whose build is to end now
 	Paused bool     `json:"paused"` // ask for no further job
+
+	Now time.Time `json:"now"` // as in Welcome
 }
 
 // Report is the end of a build. It is repeated, byte for byte, until it is
 // accepted; between the repeats the slave uploads what the master needs.
 type Report struct {
 	Head
-	Token   string       `json:"token"`   // of the lease
-	Job     int64        `json:"job"`     // of the lease
-	Outcome farm.Outcome `json:"outcome"` // "built" or "failed"
-	Failure farm.Failure `json:"failure"` // of a failed build
-	Excerpt string       `json:"excerpt"` // what of the log explains it, at most MaxExcerpt
-	Wheels  []farm.File  `json:"wheels"`  // of a good build
-	Log     farm.File    `json:"log"`     // zero: there is none
+	Token   string       `json:"token"`              // of the lease
+	Job     int64        `json:"job"`                // of the lease
+	Outcome farm.Outcome `json:"outcome"`            // "built" or "failed"
+	Failure farm.Failure `json:"failure"`            // of a failed build
+	Excerpt string       `json:"excerpt"`            // what of the log explains it, at most MaxExcerpt
+	Wheels  []farm.File  `json:"wheels"`             // of a good build
+	Log     farm.File    `json:"log"`                // zero: there is none
+	LogData []byte       `json:"log_data,omitempty"` // all of Log, where it is at most MaxLogInside: then nobody has to ask for it
 	Record  farm.Record  `json:"record"`
-	Sdist   *farm.Sdist  `json:"sdist"` // what was really built; null until the slave can prove it
 }
 
 // ReportReply asks for files, or ends the report.
@@ -133,7 +144,8 @@ type Control struct {
 type LogChunk struct {
 	Head
 	Job    int64  `json:"job"`
-	Offset int64  `json:"offset"` // of Data in the log, bytes
+	Offset int64  `json:"offset"` // of Data in what was written, bytes
+	Missed int64  `json:"missed"` // bytes before Data that were left out, because more was written than is sent live
 	Data   []byte `json:"data"`   // at most MaxLogChunk
 }
 

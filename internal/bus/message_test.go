@@ -37,6 +37,23 @@ func goodReport() Report {
 		Log:    farm.File{Name: "log", SHA256: someSHA, Size: 9}}
 }
 
+func badHello(t testing.TB, packages ...string) Hello {
+	h := goodHello(t)
+	h.Packages = packages
+	return h
+}
+
+// longPackages are few enough, and too long all together.
+func longPackages() []string {
+	var list []string
+	for i := range 2000 {
+		list = append(list, fmt.Sprintf("p%0100d", i))
+	}
+	return list
+}
+
+func badLease(r farm.Recipe) NextReply { return NextReply{Lease: &farm.Lease{Recipe: r}} }
+
 func badReport(change func(*Report)) Report {
 	r := goodReport()
 	change(&r)
@@ -99,6 +116,18 @@ func TestChecksRefuse(t *testing.T) {
 		"hello with empty target":  Hello{Version: "1", Targets: make([]ServedTarget, 1)},
 		"hello with memory < 0":    Hello{Version: "1", Memory: -1, Targets: goodHello(t).Targets},
 		"hello with long machine":  Hello{Version: "1", Machine: strings.Repeat("x", 2000), Targets: goodHello(t).Targets},
+		"hello, packages unsorted": badHello(t, "b", "a"),
+		"hello, a package twice":   badHello(t, "a", "a"),
+		"hello, a package's path":  badHello(t, "../a"),
+		"hello, too many packages": badHello(t, make([]string, MaxPackages+1)...),
+		"hello, long packages":     badHello(t, longPackages()...),
+		"lease that preloads":      badLease(farm.Recipe{Env: map[string]string{"LD_PRELOAD": "x"}}),
+		"lease of another index":   badLease(farm.Recipe{PipOptions: []string{"--index-url=http://x/"}}),
+		"lease with a NUL":         badLease(farm.Recipe{Env: map[string]string{"A": "\x00"}}),
+		"lease of no memory":       badLease(farm.Recipe{Memory: 1}),
+		"lease of another network": badLease(farm.Recipe{Network: "lan"}),
+		"record with a NUL":        badReport(func(r *Report) { r.Record.Recipe.From = []string{"\x00"} }),
+		"record of many options":   badReport(func(r *Report) { r.Record.Recipe.PipOptions = make([]string, 3000) }),
 		"next without request":     Next{Targets: cp311},
 		"next with bad target":     Next{Request: "r", Targets: []farm.Target{{ABI: "cp311", Platform: "../x"}}},
 		"next holding too many":    Next{Request: "r", Targets: cp311, Held: many},
@@ -119,10 +148,15 @@ func TestChecksRefuse(t *testing.T) {
 		"wheel of size < 0":        badReport(func(r *Report) { r.Wheels[0].Size = -1 }),
 		"wheel of 1 TB":            badReport(func(r *Report) { r.Wheels[0].Size = 1 << 40 }),
 		"log with a path":          badReport(func(r *Report) { r.Log.Name = "a/b" }),
+		"long log":                 badReport(func(r *Report) { r.LogData = make([]byte, MaxLogInside+1) }),
 		"long excerpt":             badReport(func(r *Report) { r.Excerpt = strings.Repeat("x", MaxExcerpt+1) }),
 		"excerpt with NUL":         badReport(func(r *Report) { r.Excerpt = "\x00" }),
 		"record of time < 0":       badReport(func(r *Report) { r.Record.Seconds = -1 }),
-		"sdist without hash":       badReport(func(r *Report) { r.Sdist = &farm.Sdist{Filename: "a-1.tar.gz"} }),
+		"sdist without hash":       badReport(func(r *Report) { r.Record.Sdist = farm.Sdist{Filename: "a-1.tar.gz"} }),
+		"requirement without hash": badReport(func(r *Report) { r.Record.Requires = []farm.Requirement{{File: "a-1.whl"}} }),
+		"host with a NUL":          badReport(func(r *Report) { r.Record.Contacts = []farm.Contact{{Host: "a\x00"}} }),
+		"too many hosts":           badReport(func(r *Report) { r.Record.Contacts = make([]farm.Contact, MaxContacts+1) }),
+		"too many requirements":    badReport(func(r *Report) { r.Record.Requires = make([]farm.Requirement, MaxRequires+1) }),
 		"an unknown order":         Control{Do: "explode"},
 		"abort of nothing":         Control{Do: DoAbort},
 		"log of job 0":             LogChunk{},
@@ -136,8 +170,12 @@ func TestChecksRefuse(t *testing.T) {
 	}
 	for what, m := range map[string]checked{
 		"hello": goodHello(t), "report": goodReport(), "quit": Control{Do: DoQuit},
-		"report without log": badReport(func(r *Report) { r.Log = farm.File{} }),
-		"failed":             Report{Token: "t", Job: 1, Outcome: farm.OutcomeFailed, Failure: farm.Failure{Cause: farm.MissingHeader}},
+		"hello with packages": badHello(t, "g++", "libc6"),
+		"lease with a recipe": badLease(farm.Recipe{Env: map[string]string{"CFLAGS": "-O1"}, Jobs: 1, From: []string{"*"}}),
+		// What was applied once is kept, also where it would not be applied now.
+		"record of an old recipe": badReport(func(r *Report) { r.Record.Recipe.Env = map[string]string{"LD_PRELOAD": "x"} }),
+		"report without log":      badReport(func(r *Report) { r.Log = farm.File{} }),
+		"failed":                  Report{Token: "t", Job: 1, Outcome: farm.OutcomeFailed, Failure: farm.Failure{Cause: farm.MissingHeader}},
 	} {
 		if err := m.check(); err != nil {
 			t.Errorf("%s: %v", what, err)

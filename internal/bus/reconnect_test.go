@@ -65,3 +65,30 @@ func TestReconnectsToANewServer(t *testing.T) {
 		t.Errorf("after the restart a report gets %v, %v", reply, err)
 	}
 }
+
+// A program that starts in the moment in which its server ends must not end with it:
+// what it subscribes to, it hears from the next server.
+func TestSubscribesWhileTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	f := bustest.Start(t)
+	slaveLines, slaveLog := newLog()
+	slave := connect(t, bus.Options{URL: f.Server.URL(), Creds: f.Creds(t, "pi-1", farm.RoleSlave), Log: slaveLog})
+	f.Server.Close()
+	slaveLines.wait(t, "NATS is lost")
+	orders := make(chan bus.Control, 1)
+	stop, err := slave.Slave("pi-1").OnControl(func(c bus.Control) { orders <- c })
+	started(t, stop, err)
+	restart(t, f)
+	slaveLines.wait(t, "NATS is back")
+	creds, err := f.Authority.MasterCreds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	master := connect(t, bus.Options{URL: f.Server.URL(), Creds: creds, Log: zerolog.Nop()})
+	if err := master.SendControl("pi-1", bus.Control{Do: bus.DoPause}); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, orders, "order"); got.Do != bus.DoPause {
+		t.Errorf("the order is %q", got.Do)
+	}
+}

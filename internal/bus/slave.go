@@ -2,9 +2,11 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 )
@@ -45,7 +47,7 @@ func (s *SlaveEnd) Next(ctx context.Context, m Next) (NextReply, error) {
 
 // Beat renews the leases held and learns what to end.
 func (s *SlaveEnd) Beat(ctx context.Context, m Beat) (BeatReply, error) {
-	m.Doing = CutText(m.Doing, maxText)
+	m.Doing, m.Machine, m.Unfit = CutText(m.Doing, maxText), CutText(m.Machine, maxText), CutText(m.Unfit, maxText)
 	m.Load, m.Temperature = finite(m.Load), finite(m.Temperature)
 	return ask[BeatReply](ctx, s, exchangeBeat(), &m)
 }
@@ -66,6 +68,31 @@ func cutReport(m Report) Report {
 		*s = CutText(*s, maxText)
 	}
 	r.Seconds = finite(r.Seconds)
+	r.Contacts = slices.Clone(r.Contacts)
+	for i := range r.Contacts {
+		k := &r.Contacts[i]
+		k.Host, k.Why = CutText(k.Host, maxText), CutText(k.Why, maxText)
+	}
+	r.Libraries = slices.Clone(r.Libraries)
+	for i := range r.Libraries {
+		r.Libraries[i].SOName = CutText(r.Libraries[i].SOName, maxText)
+	}
+	return fitReport(m)
+}
+
+// fitReport leaves out of a record what makes the report longer than a master takes:
+// texts of a build that are written in JSON with escapes may be twice as long there.
+func fitReport(m Report) Report {
+	r := &m.Record
+	for _, drop := range []func(){
+		func() { r.Libraries = nil }, func() { r.Contacts = nil }, func() { r.ELF = nil },
+		func() { r.Imports = nil }, func() { r.Requires = nil }, func() { m.LogData = nil }, // the log is then asked for
+	} {
+		if data, err := json.Marshal(m); err == nil && len(data) <= exchangeReport().maxBytes-1<<10 {
+			break
+		}
+		drop()
+	}
 	return m
 }
 
@@ -104,6 +131,7 @@ func (s *SlaveEnd) Log(chunk LogChunk) error {
 		}
 		chunk.Data = chunk.Data[len(part.Data):]
 		chunk.Offset += int64(len(part.Data))
+		chunk.Missed = 0
 		if len(chunk.Data) == 0 {
 			return nil
 		}

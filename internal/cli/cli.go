@@ -13,9 +13,11 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"pinwheel/internal/config"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/logging"
 )
 
@@ -25,6 +27,12 @@ const (
 	ExitFailed = 1
 	ExitUsage  = 2
 )
+
+// badValue is why a flag's value cannot be, in words that follow the flag's name.
+type badValue struct{ error }
+
+// BadValue is for a flag's own type to refuse a value: "is empty", or "0: want more".
+func BadValue(format string, args ...any) error { return badValue{fmt.Errorf(format, args...)} }
 
 // usageError is wrong use: unknown flags, missing words, values that cannot be.
 type usageError struct{ error }
@@ -61,6 +69,11 @@ func Root(name, short, long string) *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newCompletion(root.Name()), newMan(root.Name()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var invalid *pflag.InvalidValueError
+		var bad badValue
+		if errors.As(err, &invalid) && errors.As(err, &bad) {
+			return Usage("--%s %w", invalid.GetFlag().Name, bad)
+		}
 		return Usage("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	return root
@@ -69,9 +82,14 @@ func Root(name, short, long string) *cobra.Command {
 // Main runs the command and turns its error into words and an exit code.
 func Main(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
+	root.InitDefaultHelpCmd()
 	markUsage(root)
+	wrong := strictHelp(root)
 	renameExamples(root)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = *wrong
+	}
 	if err == nil {
 		return ExitDone
 	}
@@ -108,7 +126,7 @@ func markUsage(cmd *cobra.Command) {
 func isGroup(cmd *cobra.Command) {
 	cmd.Args = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return Usage("unknown command %q; see `%s --help`", args[0], c.CommandPath())
+			return unknownCommand(c, args[0])
 		}
 		return nil
 	}
@@ -117,8 +135,59 @@ func isGroup(cmd *cobra.Command) {
 	}
 }
 
-// OneLine folds an error's text into one line.
-func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// strictHelp makes a wish for help with a command that there is not wrong use.
+// Cobra shows what there is and reports success: a script that asks whether a
+// command exists would hear yes. The error is there after the execution.
+func strictHelp(root *cobra.Command) *error {
+	var wrong error
+	show := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		// Flags are read by now; what is left are words.
+		if words := c.Flags().Args(); c.HasSubCommands() && len(words) > 0 {
+			wrong = unknownCommand(c, words[0])
+			return
+		}
+		show(c, args)
+	})
+	for _, c := range root.Commands() {
+		if c.Name() != "help" {
+			continue
+		}
+		c.Args = func(_ *cobra.Command, words []string) error {
+			found, rest, err := root.Find(words)
+			if err == nil && found.HasSubCommands() && len(rest) > 0 {
+				err = unknownCommand(found, rest[0])
+			}
+			return err
+		}
+	}
+	return &wrong
+}
+
+func unknownCommand(group *cobra.Command, word string) error {
+	return Usage("unknown command %q; see `%s --help`", word, group.CommandPath())
+}
+
+// OneLine is foreign text in one line, in which nothing steers a terminal or hides from
+// who reads it (farm.Clean): whatever a package, the upstream or a slave wrote comes to
+// people through it, or through [Say].
+func OneLine(s string) string { return strings.Join(strings.Fields(farm.Clean(s)), " ") }
+
+// Say writes a line for people, with blanks as they are, and else as OneLine has it.
+func Say(out io.Writer, format string, args ...any) error {
+	_, err := io.WriteString(out, Shown(fmt.Sprintf(format, args...))+"\n")
+	return err
+}
+
+// Shown is text as Say writes it.
+func Shown(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		return r
+	}, farm.Clean(s))
+}
 
 // Logger makes the root logger of a command: on stderr, for people on a
 // terminal, JSON lines elsewhere.

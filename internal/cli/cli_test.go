@@ -44,7 +44,7 @@ func farmer() *cobra.Command {
 	return root
 }
 
-func farm(t *testing.T, args ...string) (code int, out, errs string) {
+func onFarm(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
 	root := farmer()
 	var stdout, stderr bytes.Buffer
@@ -69,6 +69,11 @@ func TestExitCodes(t *testing.T) {
 		{"--help", ExitDone, ""},
 		{"--version", ExitDone, ""},
 		{"barn", ExitDone, ""},
+		{"barn --help --log-level debug", ExitDone, ""},
+		{"feed cow --help", ExitDone, ""},
+		{"help", ExitDone, ""},
+		{"help barn list", ExitDone, ""},
+		{"help feed cow", ExitDone, ""},
 		{"barn list", ExitDone, ""},
 
 		{"feed wolf", ExitFailed, "feed wolf: it is not hungry"},
@@ -86,6 +91,11 @@ func TestExitCodes(t *testing.T) {
 		{"feed cow --log-level loud", ExitUsage, `log level "loud"`},
 		{"fed cow", ExitUsage, `unknown command "fed"`},
 		{"barn burn", ExitUsage, `unknown command "burn"`},
+		{"fed --help", ExitUsage, `unknown command "fed"; see`},
+		{"--help fed", ExitUsage, `unknown command "fed"`},
+		{"barn burn -h", ExitUsage, `unknown command "burn"`},
+		{"help fed", ExitUsage, `unknown command "fed"`},
+		{"help barn burn", ExitUsage, `unknown command "burn"`},
 		{"barn list all", ExitUsage, "barn list"},
 		{"--hurry", ExitUsage, "--hurry"},
 	}
@@ -96,7 +106,7 @@ func TestExitCodes(t *testing.T) {
 			for i := range args {
 				args[i] = strings.ReplaceAll(args[i], "_", " ")
 			}
-			code, out, errs := farm(t, args...)
+			code, out, errs := onFarm(t, args...)
 			if code != c.code || !strings.Contains(errs, c.says) || (errs == "") != (c.says == "") {
 				t.Errorf("exit code %d, stderr %q; want %d, %q", code, errs, c.code, c.says)
 			}
@@ -122,26 +132,26 @@ func TestUsageIsItsCause(t *testing.T) {
 // TestEnvironment is not parallel: variables belong to the whole process.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("PINWHEEL_AFTER", "3s")
-	if code, out, errs := farm(t, "feed", "cow"); code != ExitDone || !strings.Contains(out, "3000000000") {
+	if code, out, errs := onFarm(t, "feed", "cow"); code != ExitDone || !strings.Contains(out, "3000000000") {
 		t.Errorf("%d %q %q", code, out, errs)
 	}
 	t.Setenv("PINWHEEL_AFTER", "tomorrow")
-	if code, _, errs := farm(t, "feed", "cow"); code != ExitUsage || !strings.Contains(errs, `PINWHEEL_AFTER="tomorrow"`) {
+	if code, _, errs := onFarm(t, "feed", "cow"); code != ExitUsage || !strings.Contains(errs, `PINWHEEL_AFTER="tomorrow"`) {
 		t.Errorf("%d %q", code, errs)
 	}
-	if code, _, errs := farm(t, "feed", "cow", "--after=1s"); code != ExitDone {
+	if code, _, errs := onFarm(t, "feed", "cow", "--after=1s"); code != ExitDone {
 		t.Errorf("a flag was given, and the variable is looked at: %d %q", code, errs)
 	}
 	os.Unsetenv("PINWHEEL_AFTER") // as it was: Setenv puts it back
 	t.Setenv("PINWHEEL_LOG_LEVEL", "loud")
-	if code, _, errs := farm(t, "feed", "cow"); code != ExitUsage || !strings.Contains(errs, "loud") {
+	if code, _, errs := onFarm(t, "feed", "cow"); code != ExitUsage || !strings.Contains(errs, "loud") {
 		t.Errorf("%d %q", code, errs)
 	}
 }
 
 func TestJSON(t *testing.T) {
 	t.Parallel()
-	_, out, _ := farm(t, "feed", "<cow & calf>")
+	_, out, _ := onFarm(t, "feed", "<cow & calf>")
 	if !strings.HasSuffix(out, "}\n") || !strings.Contains(out, "<cow & calf>") {
 		t.Errorf("%q", out)
 	}

@@ -4,9 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 )
 
 // TestPlaceSeesWhatIsLeft: a script's last check must be able to fail.
@@ -83,6 +87,47 @@ func TestProcess(t *testing.T) {
 	}
 	if code, err := child.wait(t.Context()); code != -int(syscall.SIGKILL) || err != nil {
 		t.Errorf("wait: %d, %v", code, err)
+	}
+}
+
+// TestRowsAreFound: what a script runs, and what it does not.
+func TestRowsAreFound(t *testing.T) {
+	t.Parallel()
+	root := &cobra.Command{Use: "master"}
+	target, add := &cobra.Command{Use: "target"}, &cobra.Command{Use: "add TARGET"}
+	for _, flag := range []string{"json", "config", "database-url"} {
+		add.Flags().String(flag, "", "")
+	}
+	target.AddCommand(add)
+	root.AddCommand(target)
+	commands := wanted(root, "master")
+	for _, words := range commands {
+		slices.Sort(words)
+	}
+	want := map[string][]string{"master": {"good", "usage"}, "master target": {"good", "usage"},
+		"master target add": {"config", "good", "interrupt", "json", "nodatabase", "usage"}}
+	if diff := cmp.Diff(want, commands); diff != "" {
+		t.Errorf("rows wanted (-want +got):\n%s", diff)
+	}
+	for script, want := range map[string][]string{
+		"exits 0 env A=b master target add x":                                 {"master target add: good"},
+		"start master '\"ready\"' $S/bin/master target":                       {"master target: good"},
+		"exits 1 master target add x":                                         nil,
+		"start at - master target add x\nblocked\nend at INT 1":               {"master target add: good", "master target add: interrupt"},
+		"start at - master target add x\nend at KILL -9\nend other INT 1":     {"master target add: good"},
+		"interrupt TERM 'ready' 0 master target add x":                        {"master target add: interrupt", "master target add: good"},
+		"refused 2 'see `master target add --help`' master --frob":            {"master: usage"},
+		"refused 2 'x' master target add --config x":                          {"master target add: config"},
+		"refused 1 'connect to the database: x' master target add":            {"master target add: nodatabase"},
+		"exits 0 master target add --json\ncmp stdout a.json":                 {"master target add: good", "master target add: json"},
+		"exits 1 master target add x --json\nshape\ncmpenv stdout a.json":     {"master target add: json"},
+		"exits 0 master target add x\ncmp stdout a.json":                      {"master target add: good"},
+		"exits 1 master target add --json\nexits 1 master\ncmp stdout a.json": nil,
+		"stdout 'master target add'\ncmp stdout a.json":                       nil,
+	} {
+		if diff := cmp.Diff(want, found(commands, script)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", script, diff)
+		}
 	}
 }
 

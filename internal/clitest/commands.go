@@ -20,7 +20,8 @@ import (
 //	refused CODE REGEXP PROGRAM...  the same; it says one line on stderr, which
 //	                                matches, and nothing on stdout
 //	start NAME REGEXP PROGRAM...    start it and wait for a line that matches; its
-//	                                groups become the variables NAME_1, NAME_2 …
+//	                                groups become the variables NAME_1, NAME_2 …;
+//	                                with - for the REGEXP nothing is waited for
 //	await NAME REGEXP               wait for a line of what was started, after the
 //	                                one that was waited for last
 //	signal NAME SIGNAL              send INT, TERM, HUP or KILL
@@ -39,12 +40,12 @@ import (
 //	taken VAR, free VAR             an address that somebody listens on; nobody
 //	as nobody, as root              be an ordinary user from now on, if we are root
 //	clean                           nothing is left, and nobody runs
-//	swept                           nobody runs; removes what killed programs left
+//	dead                            nobody runs; a killed program may have left files
 func standard() map[string]func(*Script, []string) {
 	return map[string]func(*Script, []string){
 		"exits": exits, "refused": refused, "start": begin, "await": await, "signal": signal, "gone": gone, "end": stop, "interrupt": interrupt,
 		"shape": printShape, "upstream": upstream, "gate": openGate, "held": held, "release": release,
-		"taken": taken, "free": free, "as": as, "clean": clean, "swept": swept,
+		"taken": taken, "free": free, "as": as, "clean": clean, "dead": dead,
 	}
 }
 
@@ -163,7 +164,9 @@ func begin(s *Script, args []string) {
 		s.Fail("%s runs already", name)
 	}
 	s.processes[name] = s.start(args[2:])
-	await(s, args[:2])
+	if args[1] != "-" {
+		await(s, args[:2])
+	}
 }
 
 func await(s *Script, args []string) {
@@ -231,6 +234,7 @@ func upstream(s *Script, args []string) {
 		text.WriteString(strings.TrimPrefix(line, ">"))
 	}
 	s.Must(index.AddText(text.String()))
+	s.index = index
 	s.SetVar("UPSTREAM", index.URL())
 	s.SetVar("PINWHEEL_UPSTREAM", index.URL())
 }
@@ -257,13 +261,6 @@ func as(s *Script, args []string) {
 
 func clean(s *Script, _ []string) { s.Must(s.Place.awaitEmpty()) }
 
-// swept is for what was killed: it must not live on in parts, but who could have
-// removed its files?
-func swept(s *Script, _ []string) {
-	s.Must(eventually(s.Place.processes))
-	left, err := filepath.Glob(filepath.Join(s.Place.Tmp, "*"))
-	s.Must(err)
-	for _, path := range left {
-		s.Must(os.RemoveAll(path))
-	}
-}
+// dead is for what was killed: it must not live on in parts, but who could have
+// removed its files? The next program does, and then the place is clean.
+func dead(s *Script, _ []string) { s.Must(eventually(s.Place.processes)) }

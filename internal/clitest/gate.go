@@ -33,6 +33,7 @@ func (g *gate) answer(w http.ResponseWriter, r *http.Request) {
 	g.asked <- struct{}{}
 	tick := time.NewTicker(hum)
 	defer tick.Stop()
+	w.Header().Set("Content-Type", "text/html") // whoever reads an index looks at this first
 	for {
 		w.Write([]byte("."))
 		_ = http.NewResponseController(w).Flush()

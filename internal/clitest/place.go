@@ -118,17 +118,21 @@ func (p *Place) files() error {
 	return errors.Join(errs...)
 }
 
-// processes says which live on. One belongs to the place if its path stands in the
-// process's command line, environment, current folder or mounts: the last finds
-// what runs in a sandbox, where folders of the place have other names.
-func (p *Place) processes() error {
+// processes says which live on.
+func (p *Place) processes() error { return ProcessesOf(p.Dir) }
+
+// ProcessesOf says which processes belong to a folder, but for this one. One does if
+// the folder's path stands in its command line, environment, current folder or
+// mounts: the last finds what runs in a sandbox, where folders have other names.
+func ProcessesOf(folder string) error {
 	all, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return err
 	}
+	mark := []byte(folder + "/")
 	var errs []error
 	for _, dir := range all {
-		if filepath.Base(dir) == strconv.Itoa(os.Getpid()) || !p.isOurs(dir) {
+		if filepath.Base(dir) == strconv.Itoa(os.Getpid()) || !belongs(dir, mark) {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
@@ -141,8 +145,7 @@ func (p *Place) processes() error {
 	return errors.Join(errs...)
 }
 
-func (p *Place) isOurs(dir string) bool {
-	mark := []byte(p.Dir + "/")
+func belongs(dir string, mark []byte) bool {
 	for _, name := range []string{"cmdline", "environ", "mountinfo"} {
 		// What cannot be read is another user's.
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err == nil && bytes.Contains(b, mark) {

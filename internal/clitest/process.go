@@ -104,7 +104,7 @@ func (p *process) wait(ctx context.Context) (int, error) {
 	case <-ctx.Done():
 		return 0, errors.Join(fmt.Errorf("%s did not end before the test", p.cmd.Args[0]), p.kill())
 	case <-late.C:
-		return 0, errors.Join(fmt.Errorf("%s did not end within %s", p.cmd.Args[0], patience), p.kill())
+		return 0, errors.Join(fmt.Errorf("%s did not end within %s; it is in the middle of:\n%s", p.cmd.Args[0], patience, p.stacks()), p.kill())
 	}
 	if errors.Is(p.err, exec.ErrWaitDelay) {
 		return 0, fmt.Errorf("%s ended, but somebody holds its output", p.cmd.Args[0])
@@ -113,6 +113,22 @@ func (p *process) wait(ctx context.Context) (int, error) {
 		return -int(w.Signal()), nil
 	}
 	return p.cmd.ProcessState.ExitCode(), nil
+}
+
+// stacks are what the goroutines of a program are at, as Go's own programs say when
+// they are told to quit. It has a moment for it.
+func (p *process) stacks() string {
+	said := len(p.stderr.String())
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err.Error()
+	}
+	late := time.NewTimer(5 * time.Second)
+	defer late.Stop()
+	select {
+	case <-p.done:
+	case <-late.C:
+	}
+	return p.stderr.String()[said:]
 }
 
 // kill ends a program that the test has given up, and waits for its end.

@@ -5,12 +5,15 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	ossignal "os/signal" // signal is a command of scripts
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pinwheel/internal/farmtest"
+	"pinwheel/internal/pypitest"
 )
 
 // Params say what Run runs.
@@ -29,7 +32,9 @@ type Script struct {
 	env       *testscript.Env // during Setup
 	processes map[string]*process
 	gate      *gate
+	index     *pypitest.Server
 	nobody    bool
+	kept      map[any]any
 }
 
 // scriptKey is where a Script stands among testscript's values.
@@ -58,9 +63,14 @@ func Run(t *testing.T, p Params) {
 
 func setup(env *testscript.Env, p Params) error {
 	tb := env.T().(testing.TB)
-	s := &Script{TB: tb, Place: newPlace(tb), env: env, processes: map[string]*process{}}
+	s := &Script{TB: tb, Place: newPlace(tb), env: env, processes: map[string]*process{}, kept: map[any]any{}}
 	// Before the place is looked at: cleanups run in reverse.
 	tb.Cleanup(s.end)
+	// Programs inherit what is ignored, and tests may be run by nohup: a program must
+	// hear that its terminal was closed.
+	hup := make(chan os.Signal, 1)
+	ossignal.Notify(hup, syscall.SIGHUP)
+	tb.Cleanup(func() { ossignal.Stop(hup) })
 	for name, path := range p.Programs {
 		if err := s.Place.install(name, path); err != nil {
 			return err
@@ -107,6 +117,20 @@ func (s *Script) SetVar(name, value string) {
 
 // Var is the value of a variable of the script.
 func (s *Script) Var(name string) string { return s.TestScript.Getenv(name) }
+
+// Keep keeps a value of a program's own commands, from one to the next.
+func (s *Script) Keep(key, value any) { s.kept[key] = value }
+
+// Kept is the value that was kept.
+func (s *Script) Kept(key any) any { return s.kept[key] }
+
+// Upstream is the index that the script has started.
+func (s *Script) Upstream() *pypitest.Server {
+	if s.index == nil {
+		s.Fail("upstream FILE comes first")
+	}
+	return s.index
+}
 
 // Fail ends the script; both of the embedded have the like.
 func (s *Script) Fail(format string, args ...any) { s.TestScript.Fatalf(format, args...) }

@@ -44,10 +44,49 @@ func believableRecord(r farm.Record) farm.Record {
 	}
 	r.PeakRSS = max(r.PeakRSS, 0)
 	r.Started, r.Ended = moment(r.Started), moment(r.Ended)
+	if r.CauseFrom != farm.FromBuilder && r.CauseFrom != farm.FromLog {
+		r.CauseFrom = ""
+	}
+	r.Env = believableEnv(r.Env)
+	if r.Imports != nil {
+		bounded := r.Imports.Bound()
+		r.Imports = &bounded
+	}
+	for i := range r.Contacts {
+		r.Contacts[i].Host, r.Contacts[i].Why = line(r.Contacts[i].Host), line(r.Contacts[i].Why)
+	}
 	for _, s := range []*string{&r.Sandbox, &r.PythonVer, &r.PipVer, &r.Compiler, &r.OS} {
 		*s = line(*s)
 	}
+	r.ELF = nil // of a wheel that is accepted, what we have read ourselves
+	r.Libraries = believableLibraries(r.Libraries)
 	return r
+}
+
+// believableLibraries are words about the slave's system, which nobody here can check.
+func believableLibraries(list []farm.Library) (out []farm.Library) {
+	for _, l := range list[:min(len(list), bus.MaxLibraries)] {
+		l.SOName = line(l.SOName)
+		if l.Package != "" && !farm.ValidDebianName(l.Package) {
+			l.Package = ""
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// maxVariables is more than a slave tells.
+const maxVariables = 16
+
+func believableEnv(env map[string]string) map[string]string {
+	if len(env) == 0 || len(env) > maxVariables {
+		return nil
+	}
+	told := map[string]string{}
+	for name, value := range env {
+		told[line(name)] = line(value)
+	}
+	return told
 }
 
 // moment drops times that JSON cannot write.

@@ -41,14 +41,17 @@ type Depot interface {
 
 // Config says what collect works with.
 type Config struct {
-	Store *store.Store
-	Depot Depot
-	HTTP  string // base URL under which Upload is mounted
-	Key   []byte // signs upload tokens; the same for every master of a farm
-	Log   zerolog.Logger
-	Now   func() time.Time          // of upload tokens; nil: time.Now
-	Tell  func(bus.Event)           // whoever watches; may be nil
-	Abort func(slave, token string) // tells a slave that its work became useless; may be nil
+	Store   *store.Store
+	Depot   Depot
+	HTTP    string // base URL under which Upload is mounted
+	Scratch string // folder for large files while they are read; "" is the system's
+	Key     []byte // signs upload tokens; the same for every master of a farm
+	Log     zerolog.Logger
+	Rules   func() *farm.Rules        // by which failures are told; nil: the built-in ones
+	Now     func() time.Time          // of upload tokens; nil: the clock of the database, which all masters share
+	Tell    func(bus.Event)           // whoever watches; may be nil
+	Abort   func(slave, token string) // tells a slave that its work became useless; may be nil
+	Retry   farm.RetryPolicy          // zero: the defaults
 }
 
 // Collector takes reports. Register Report on the bus, mount Upload, and Close it
@@ -57,15 +60,19 @@ type Collector struct {
 	cfg    Config
 	checks *checks
 	stall  time.Duration // of an upload
+	copies chan struct{} // wakes whoever makes copies for armv6l
 }
 
 // New makes a collector.
 func New(cfg Config) *Collector {
 	cfg.Log = cfg.Log.With().Str("part", "collect").Logger()
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = newSharedClock(cfg.Store.Now).now
 	}
-	return &Collector{cfg: cfg, checks: newChecks(runtime.GOMAXPROCS(0)), stall: stall}
+	if cfg.Rules == nil {
+		cfg.Rules = farm.DefaultRules
+	}
+	return &Collector{cfg: cfg, checks: newChecks(runtime.GOMAXPROCS(0)), stall: stall, copies: make(chan struct{}, 1)}
 }
 
 // Close ends the verifications that no report waits for any more.
@@ -83,19 +90,12 @@ func (c *Collector) Report(ctx context.Context, name string, r bus.Report) bus.R
 }
 
 func (c *Collector) report(ctx context.Context, name string, r bus.Report) (bus.ReportReply, error) {
-	slave, err := c.cfg.Store.Slave(ctx, name)
-	if err != nil {
-		return bus.ReportReply{}, err
-	}
-	if slave.Revoked {
-		return bus.ReportReply{}, fmt.Errorf("slave %s was revoked", name)
-	}
-	issued, err := c.cfg.Store.Issued(ctx, slave.ID, r.Token)
+	issued, err := c.cfg.Store.IssuedTo(ctx, name, r.Token)
 	if errors.Is(err, farm.ErrNotFound) || err == nil && issued.Job != r.Job {
-		// Never issued to this slave for this job, or its job is gone: there is
-		// nothing that this work could become, so the slave may forget it.
-		c.cfg.Log.Warn().Str("slave", name).Int64("job", r.Job).Msg("report without a lease")
-		return bus.ReportReply{Accepted: true, Reason: "no such lease"}, nil
+		return c.unissued(ctx, name, r)
+	}
+	if err == nil && issued.Revoked {
+		err = errRevoked(name)
 	}
 	if err != nil {
 		return bus.ReportReply{}, err
@@ -103,9 +103,32 @@ func (c *Collector) report(ctx context.Context, name string, r bus.Report) (bus.
 	if issued.Ended {
 		return bus.ReportReply{Accepted: true, Reason: "reported before"}, nil
 	}
-	rep := &reported{Collector: c, slave: slave, issued: issued, msg: believable(r)}
+	rep := &reported{Collector: c, slave: name, issued: issued, msg: believable(r)}
+	if err := rep.keepLog(ctx); err != nil {
+		return bus.ReportReply{}, err
+	}
 	if r.Outcome == farm.OutcomeBuilt && issued.Counts() {
+		if why := rep.otherSource(); why != "" {
+			return rep.refuseSource(ctx, why)
+		}
 		return rep.built(ctx)
 	}
 	return rep.failed(ctx)
 }
+
+// unissued answers a report without a lease. Never issued to this slave for this
+// job, or its job is gone: there is nothing that this work could become, so the
+// slave may forget it.
+func (c *Collector) unissued(ctx context.Context, name string, r bus.Report) (bus.ReportReply, error) {
+	slave, err := c.cfg.Store.Slave(ctx, name)
+	if err == nil && slave.Revoked {
+		err = errRevoked(name)
+	}
+	if err != nil {
+		return bus.ReportReply{}, err
+	}
+	c.cfg.Log.Warn().Str("slave", name).Int64("job", r.Job).Msg("report without a lease")
+	return bus.ReportReply{Accepted: true, Reason: "no such lease"}, nil
+}
+
+func errRevoked(name string) error { return fmt.Errorf("slave %s was revoked", name) }

@@ -51,7 +51,7 @@ func TestWhoMayReport(t *testing.T) {
 	if reply := w.Report(t.Context(), "stranger", report); reply.Accepted || !strings.Contains(reply.Error, "stranger") {
 		t.Errorf("a stranger hears %+v", reply)
 	}
-	w.exec(`update slaves set revoked_at = now() where name = 'a'`)
+	w.Exec(`update slaves set revoked_at = now() where name = 'a'`)
 	if reply := w.bring("a", report, content); reply.Accepted || !strings.Contains(reply.Error, "revoked") {
 		t.Errorf("a revoked slave hears %+v", reply)
 	}
@@ -77,12 +77,12 @@ func TestLateReports(t *testing.T) {
 		{"success, another has it now", retake, true, "", farm.Built, "", []string{"b b-1"}},
 		{"success, the same slave has it again", func(w *world) { w.expire(); w.claim("a", "2") }, true, "", farm.Built, "", []string{"a a-2"}},
 		{"success, given up as lost", func(w *world) {
-			w.exec(`update jobs set losses = 99`)
+			w.Exec(`update jobs set losses = 99`)
 			w.expire()
 		}, true, "", farm.Built, "", nil},
 		{"success, another has failed", func(w *world) {
 			retake(w)
-			w.bring("b", failed(farm.Lease{Token: "b-1", Job: w.job("demo").ID}, farm.Failure{Cause: farm.Prompt}, nil))
+			w.bring("b", failed(farm.Lease{Token: "b-1", Job: w.Job("demo").ID}, farm.Failure{Cause: farm.Prompt}, nil))
 		}, true, "not current", farm.Failed, farm.Prompt, nil},
 		{"failure, nobody has it now", (*world).expire, false, "not current", farm.Queued, "", nil},
 		{"failure, another has it now", retake, false, "not current", farm.Leased, "", nil},
@@ -154,7 +154,7 @@ func TestNameOfOtherBytes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	file, content := makeWheel(t, "demo", "1.0", "")
-	w.exec(`insert into published_names (filename, sha256, size) values ($1, repeat('c', 64), 5)`, file.Name)
+	w.Exec(`insert into published_names (filename, sha256, size) values ($1, repeat('c', 64), 5)`, file.Name)
 	w.wantAccepted(w.bring("a", built(w.lease(), file, nil), content), "was published before")
 	w.wantState(farm.Failed, farm.Rejected)
 }

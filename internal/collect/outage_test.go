@@ -9,6 +9,7 @@ import (
 
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 // TestCommitFails: accepted means that it is in the database, not that it was
@@ -24,8 +25,8 @@ func TestCommitFails(t *testing.T) {
 		if good {
 			report, want, cause = built(lease, file, nil), farm.Built, ""
 		}
-		w.exec(`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'at the commit'; end $$`)
-		w.exec(`create constraint trigger refuse after update on jobs deferrable initially deferred for each row execute function refuse()`)
+		w.Exec(`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'at the commit'; end $$`)
+		w.Exec(`create constraint trigger refuse after update on jobs deferrable initially deferred for each row execute function refuse()`)
 		for range 2 {
 			if reply := w.bring("a", report, content); reply.Accepted || !strings.Contains(reply.Error, "at the commit") {
 				t.Errorf("nothing was committed, and the answer is %+v", reply)
@@ -35,7 +36,7 @@ func TestCommitFails(t *testing.T) {
 		if len(w.events) != 0 {
 			t.Errorf("told: %v", w.events)
 		}
-		w.exec(`drop trigger refuse on jobs`)
+		w.Exec(`drop trigger refuse on jobs`)
 		w.wantAccepted(w.bring("a", report, content), "")
 		w.wantState(want, cause)
 	}
@@ -48,7 +49,7 @@ func TestDatabaseAway(t *testing.T) {
 	w := newWorld(t)
 	report := built(w.lease(), file, nil)
 	away := func() {
-		back := w.absent()
+		back := w.Absent()
 		defer back()
 		if reply := w.Report(t.Context(), "a", report); reply.Accepted || reply.Error == "" || len(reply.Need) != 0 {
 			t.Errorf("without a database the answer is %+v", reply)
@@ -74,10 +75,10 @@ func TestDamagedInTheDepot(t *testing.T) {
 	report := built(w.lease(), file, nil)
 	w.wantStatus(http.StatusCreated, w.put(w.Report(t.Context(), "a", report).Need[0], content))
 	path, err := w.local.Path(file.SHA256)
-	w.must(err)
+	w.Must(err)
 	spoiled := append([]byte{}, content...)
 	spoiled[len(spoiled)/2] ^= 1
-	w.must(os.WriteFile(path, spoiled, 0o644))
+	w.Must(os.WriteFile(path, spoiled, 0o644))
 	reply := w.Report(t.Context(), "a", report)
 	if reply.Accepted || len(reply.Need) != 1 || reply.Need[0].SHA256 != file.SHA256 {
 		t.Fatalf("the answer is %+v, want the wheel asked for again", reply)
@@ -94,7 +95,7 @@ func TestFileGoesAway(t *testing.T) {
 	report := built(w.lease(), file, nil)
 	need := w.Report(t.Context(), "a", report).Need
 	w.wantStatus(http.StatusCreated, w.put(need[0], content))
-	w.must(w.local.Remove(file.SHA256))
+	w.Must(w.local.Remove(file.SHA256))
 	w.wantAccepted(w.bring("a", report, content), "")
 }
 
@@ -105,16 +106,14 @@ func TestCovered(t *testing.T) {
 	file, content := makeWheel(t, "demo", "1.0", "")
 	w.wantAccepted(w.bring("a", built(w.lease(), file, nil), content), "")
 	next := farm.Target{ABI: "cp313", Platform: "linux_armv7l"}
-	w.must(w.store.AddTarget(t.Context(), next, farm.Facts{}))
-	p := store.Project{Name: "demo", Display: "demo", Releases: []store.ReleaseFacts{{Version: "1.0", Raw: "1.0"}}}
-	_, err := w.store.AddJobs(t.Context(), p, []store.Wish{{Version: "1.0", Target: next, Verdict: farm.Verdict{State: farm.Queued}}}, "test")
-	w.must(err)
-	slave, err := w.store.Slave(t.Context(), "b")
-	w.must(err)
-	targets, err := w.store.Targets(t.Context())
-	w.must(err)
-	lease, _, err := w.store.Claim(t.Context(), store.ClaimRequest{Slave: slave.ID, Request: "r", Token: "second", Targets: []int64{targets[1].ID}, Length: time.Minute})
-	w.must(err)
+	w.Must(w.Store.AddTarget(t.Context(), next, farm.Facts{}, "test"))
+	storetest.Release(t, w.Store, "demo", next, store.ReleaseFacts{Version: "1.0", Raw: "1.0"})
+	slave, err := w.Store.Slave(t.Context(), "b")
+	w.Must(err)
+	targets, err := w.Store.Targets(t.Context())
+	w.Must(err)
+	lease, _, err := w.Store.Claim(t.Context(), store.ClaimRequest{Slave: slave.ID, Request: "r", Token: "second", Targets: []int64{targets[1].ID}, Length: time.Minute})
+	w.Must(err)
 	again, againContent := makeWheel(t, "demo", "1.0", "built once more")
 	w.wantAccepted(w.bring("b", built(lease, again, nil), againContent), "")
 	w.wantWheel(file)

@@ -32,8 +32,8 @@ func TestBuilt(t *testing.T) {
 	if diff := cmp.Diff([]string{"built demo " + file.Name}, w.events); diff != "" {
 		t.Errorf("events (-want +got)\n%s", diff)
 	}
-	builds, err := w.store.BuildsOf(t.Context(), report.Job)
-	w.must(err)
+	builds, err := w.Store.BuildsOf(t.Context(), report.Job)
+	w.Must(err)
 	if b := builds[0]; len(builds) != 1 || b.Outcome != "built" || b.LogSHA256 != sum(log) || b.LogSize != int64(len(log)) || b.Seconds != 1.5 {
 		t.Errorf("builds: %+v", builds)
 	}
@@ -42,8 +42,8 @@ func TestBuilt(t *testing.T) {
 // wantWheel wants demo's page to have this file and no other.
 func (w *world) wantWheel(f farm.File) {
 	w.t.Helper()
-	page, err := w.store.Page(w.t.Context(), "demo")
-	w.must(err)
+	page, err := w.Store.Page(w.t.Context(), "demo")
+	w.Must(err)
 	if len(page.Wheels) != 1 {
 		w.t.Fatalf("%d wheels are published, want one", len(page.Wheels))
 	}
@@ -57,8 +57,8 @@ func (w *world) wantWheel(f farm.File) {
 // wantNoWheel wants nothing published, nor a name used up.
 func (w *world) wantNoWheel() {
 	w.t.Helper()
-	names, err := w.store.PublishedNames(w.t.Context())
-	w.must(err)
+	names, err := w.Store.PublishedNames(w.t.Context())
+	w.Must(err)
 	if len(names) != 0 {
 		w.t.Errorf("published: %+v", names)
 	}
@@ -74,11 +74,11 @@ func TestFailed(t *testing.T) {
 	w.wantAccepted(w.bring("a", report, log), "")
 	w.wantState(farm.Failed, farm.MissingHeader)
 	w.wantAccepted(w.Report(t.Context(), "a", report), "reported before")
-	if j := w.job("demo"); j.Detail != why.Detail || j.Hint != why.Hint {
+	if j := w.Job("demo"); j.Detail != why.Detail || j.Hint != why.Hint {
 		t.Errorf("the job says %q, %q", j.Detail, j.Hint)
 	}
-	builds, err := w.store.BuildsOf(t.Context(), report.Job)
-	w.must(err)
+	builds, err := w.Store.BuildsOf(t.Context(), report.Job)
+	w.Must(err)
 	if b := builds[0]; b.Outcome != "failed" || b.Excerpt != string(log) || b.LogSHA256 != sum(log) || b.Cause != string(why.Cause) {
 		t.Errorf("the build says %+v", b)
 	}
@@ -86,6 +86,35 @@ func TestFailed(t *testing.T) {
 		t.Errorf("events (-want +got)\n%s", diff)
 	}
 	w.wantNoWheel()
+}
+
+// TestTheMastersRulesHaveTheWord: what a slave read in a log is read anew, what it
+// saw is not.
+func TestTheMastersRulesHaveTheWord(t *testing.T) {
+	t.Parallel()
+	rules, err := farm.DefaultRules().With("own", []byte("prompt\tquota of the (\\w+)\t$1\tdelete some\thttps://tracker.example/7\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const excerpt = "error: the quota of the moon is used up"
+	for _, c := range []struct {
+		from farm.Source
+		told farm.Failure
+		want farm.Failure
+	}{
+		{farm.FromLog, farm.Failure{Cause: farm.Unknown}, farm.Failure{Cause: farm.Prompt, Detail: "moon", Hint: "delete some; see https://tracker.example/7"}},
+		{"", farm.Failure{Cause: farm.BuildBackend, Detail: "quota"}, farm.Failure{Cause: farm.Prompt, Detail: "moon", Hint: "delete some; see https://tracker.example/7"}},
+		{farm.FromBuilder, farm.Failure{Cause: farm.LogLimit, Detail: "wrote too much"}, farm.Failure{Cause: farm.LogLimit, Detail: "wrote too much"}},
+		{"nonsense", farm.Failure{Cause: farm.LogLimit}, farm.Failure{Cause: farm.LogLimit}},
+	} {
+		w := newWorld(t, func(cfg *Config) { cfg.Rules = func() *farm.Rules { return rules } })
+		r := failed(w.lease(), c.told, nil)
+		r.Excerpt, r.Record.CauseFrom = excerpt, c.from
+		w.wantAccepted(w.bring("a", r, nil), "")
+		if j := w.Job("demo"); (farm.Failure{Cause: farm.Cause(j.Cause), Detail: j.Detail, Hint: j.Hint}) != c.want {
+			t.Errorf("from %q, told %+v: the job says %s, %q, %q", c.from, c.told, j.Cause, j.Detail, j.Hint)
+		}
+	}
 }
 
 // TestFaultsAreNoFailures: what is not the package's fault is tried again.
@@ -194,8 +223,8 @@ func TestWhatIsBelieved(t *testing.T) {
 // wantText wants every text of the build's row to be fit for a terminal.
 func (w *world) wantText() {
 	w.t.Helper()
-	builds, err := w.store.BuildsOf(w.t.Context(), w.job("demo").ID)
-	w.must(err)
+	builds, err := w.Store.BuildsOf(w.t.Context(), w.Job("demo").ID)
+	w.Must(err)
 	for _, b := range builds {
 		if len(b.Excerpt) > bus.MaxExcerpt || b.Excerpt != farm.Clean(b.Excerpt) {
 			w.t.Errorf("excerpt %q", b.Excerpt)
@@ -217,15 +246,15 @@ func TestRejectedTellsAll(t *testing.T) {
 	if n := w.count(`builds where outcome = 'rejected' and jsonb_array_length(findings) >= 2`); n != 1 {
 		t.Errorf("%d rejected builds with their findings", n)
 	}
-	if j := w.job("demo"); !strings.Contains(j.Detail, "other") {
+	if j := w.Job("demo"); !strings.Contains(j.Detail, "other") {
 		t.Errorf("the job says %q", j.Detail)
 	}
 }
 
 func (w *world) count(rows string) (n int) {
 	w.t.Helper()
-	conn := w.connect()
+	conn := w.Connect()
 	defer conn.Close(context.Background())
-	w.must(conn.QueryRow(w.t.Context(), `select count(*) from `+rows).Scan(&n))
+	w.Must(conn.QueryRow(w.t.Context(), `select count(*) from `+rows).Scan(&n))
 	return n
 }

@@ -1,12 +1,15 @@
 package collect
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/crash"
+	"pinwheel/internal/depot"
+	"pinwheel/internal/elffile"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
 	"pinwheel/internal/wheel"
@@ -16,7 +19,7 @@ import (
 // true, and verified where it matters.
 type reported struct {
 	*Collector
-	slave  store.SlaveRow
+	slave  string
 	issued store.Issued
 	msg    bus.Report
 }
@@ -28,12 +31,41 @@ func (r *reported) failed(ctx context.Context) (bus.ReportReply, error) {
 	if err != nil || len(need) > 0 {
 		return bus.ReportReply{Need: need}, err
 	}
-	return r.fail(ctx, r.ending(r.msg.Failure))
+	return r.fail(ctx, r.ending(r.why()))
+}
+
+// keepLog stores a log that came in the report itself, as an upload would be: file,
+// then row. One that is not what it is said to be is asked for like any other.
+func (r *reported) keepLog(ctx context.Context) error {
+	if len(r.msg.LogData) == 0 || r.msg.Log == (farm.File{}) {
+		return nil
+	}
+	err := r.cfg.Depot.Put(ctx, bytes.NewReader(r.msg.LogData), r.msg.Log)
+	switch {
+	case errors.Is(err, depot.ErrMismatch):
+		r.cfg.Log.Warn().Err(err).Str("slave", r.slave).Int64("job", r.msg.Job).Msg("the log in a report is another one")
+		return nil
+	case err == nil:
+		crash.At(crash.CollectStored)
+	}
+	return err
+}
+
+// why is the failure by the farm's own rules: those of the slave may be older.
+func (r *reported) why() farm.Failure {
+	if r.msg.Outcome != farm.OutcomeFailed {
+		return r.msg.Failure
+	}
+	if why := r.otherSource(); why != "" {
+		return farm.Failure{Cause: farm.UpstreamFault, Detail: line(why)}
+	}
+	return r.cfg.Rules().Judge(r.msg.Failure, r.msg.Record.CauseFrom, r.msg.Excerpt)
 }
 
 func (r *reported) ending(f farm.Failure) store.Ending {
 	return store.Ending{
-		Slave: r.slave.ID, Token: r.msg.Token, Failure: f, Excerpt: r.msg.Excerpt, Log: r.msg.Log, Record: r.msg.Record,
+		Slave: r.issued.Slave, Token: r.msg.Token, Failure: f, Excerpt: r.msg.Excerpt, Log: r.msg.Log, Record: r.msg.Record,
+		Faults: r.issued.Faults, Retry: r.cfg.Retry,
 	}
 }
 
@@ -44,6 +76,10 @@ func (r *reported) fail(ctx context.Context, e store.Ending) (bus.ReportReply, e
 	}
 	// The commit comes before the answer, which is what stops the repeats.
 	crash.At(crash.CollectFailed)
+	if res.Paused != "" {
+		r.cfg.Log.Error().Str("slave", r.slave).Str("why", res.Paused).
+			Msg("slave paused; `master slaves resume` gives it jobs again")
+	}
 	r.tell(res, string(e.Failure.Cause)+" "+e.Failure.Detail)
 	return bus.ReportReply{Accepted: true, Reason: res.Why}, nil
 }
@@ -92,11 +128,17 @@ func (r *reported) damaged(file farm.File, found string) (bus.ReportReply, error
 
 func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Report) (bus.ReportReply, error) {
 	crash.At(crash.CollectVerified)
+	targets, err := r.cfg.Store.AllTargets(ctx)
+	if err != nil {
+		return bus.ReportReply{}, err
+	}
 	e := r.ending(farm.Failure{})
 	e.Findings = report.Findings
+	e.Record.ELF = elffile.Trim(report.ELF)
 	res, err := r.cfg.Store.FinishBuilt(ctx, e, store.NewWheel{
 		File: file, MetadataSHA256: sum(report.MetadataBytes), Metadata: report.MetadataBytes,
 		RequiresPython: report.Metadata.RequiresPython, Tags: report.Tags,
+		Covers: covers(targets, r.issued.Target, report),
 	})
 	if errors.Is(err, farm.ErrConflict) {
 		return r.reject(ctx, "the file name "+file.Name+" was published before", nil)
@@ -106,6 +148,9 @@ func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Rep
 	}
 	// From here on nothing can be lost: what follows only saves others work.
 	crash.At(crash.CollectCommitted)
+	if report.ARMv6 != nil {
+		wake(r.copies)
+	}
 	if res.Abort != "" && r.cfg.Abort != nil {
 		r.cfg.Abort(res.Holder, res.Abort)
 	}
@@ -161,7 +206,7 @@ func (r *reported) logs() []farm.File {
 
 // tell says what a report came to, to the log and to whoever watches.
 func (r *reported) tell(res store.Result, detail string) {
-	log := r.cfg.Log.With().Str("slave", r.slave.Name).Int64("job", r.issued.Job).Str("package", r.issued.Package).
+	log := r.cfg.Log.With().Str("slave", r.slave).Int64("job", r.issued.Job).Str("package", r.issued.Package).
 		Str("version", r.issued.Version).Str("target", r.issued.Target.String()).Logger()
 	if !res.Counted {
 		log.Warn().Str("why", res.Why).Msg("report did not count")
@@ -170,13 +215,13 @@ func (r *reported) tell(res store.Result, detail string) {
 	log.Info().Str("state", string(res.State)).Str("detail", detail).Msg("build ended")
 	if r.cfg.Tell != nil {
 		r.cfg.Tell(bus.Event{Kind: string(res.State), Package: r.issued.Package, Version: r.issued.Version,
-			Target: r.issued.Target.String(), Slave: r.slave.Name, Detail: detail})
+			Target: r.issued.Target.String(), Slave: r.slave, Detail: detail})
 	}
 }
 
 func (r *reported) check(file farm.File) check {
 	return check{token: r.msg.Token, file: file, run: func(ctx context.Context) (wheel.Report, error) {
-		return verify(ctx, r.cfg.Depot, file, r.issued)
+		return r.verifyJob(ctx, file, r.issued)
 	}}
 }
 

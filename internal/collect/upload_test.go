@@ -41,7 +41,7 @@ func (w *world) wantStored(contents ...[]byte) {
 	for _, c := range contents {
 		want[sum(c)] = int64(len(c))
 	}
-	w.must(w.local.Walk(func(sha string, size int64) error {
+	w.Must(w.local.Walk(func(sha string, size int64) error {
 		if want[sha] != size {
 			w.t.Errorf("the depot has %s with %d bytes", sha, size)
 		}
@@ -57,10 +57,10 @@ func (w *world) wantStored(contents ...[]byte) {
 func (w *world) wantNoLeftovers() {
 	w.t.Helper()
 	path, err := w.local.Path(strings.Repeat("0", 64))
-	w.must(err)
+	w.Must(err)
 	staging := filepath.Join(filepath.Dir(path), "..", "..", "tmp")
 	left, err := os.ReadDir(staging)
-	w.must(err)
+	w.Must(err)
 	if len(left) > 0 {
 		w.t.Errorf("left in staging: %v", left)
 	}
@@ -70,7 +70,7 @@ func (w *world) wantNoLeftovers() {
 func (w *world) request(need bus.Need, content []byte) *http.Request {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, need.URL, bytes.NewReader(content))
-	w.must(err)
+	w.Must(err)
 	req.Header.Set("Authorization", "Bearer "+need.Token)
 	return req
 }
@@ -99,7 +99,7 @@ func TestUploadRefuses(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+base64.RawURLEncoding.EncodeToString([]byte(body))+"."+tail)
 		}, 403, "not ours"},
 		{"a token of another farm", func(w *world, r *http.Request) {
-			alien := New(Config{Key: []byte("another key"), Log: w.cfg.Log})
+			alien := New(Config{Key: []byte("another key"), Log: w.cfg.Log, Now: time.Now})
 			f := farm.File{SHA256: r.URL.Path[len(UploadPath):], Size: r.ContentLength}
 			r.Header.Set("Authorization", "Bearer "+alien.sign("a-1", f))
 		}, 403, "not ours"},
@@ -123,9 +123,9 @@ func TestUploadRefuses(t *testing.T) {
 			req := w.request(need, content)
 			c.change(w, req)
 			resp, err := w.http.Client().Do(req)
-			w.must(err)
+			w.Must(err)
 			body, err := io.ReadAll(resp.Body)
-			w.must(errors.Join(err, resp.Body.Close()))
+			w.Must(errors.Join(err, resp.Body.Close()))
 			if resp.StatusCode != c.status || !strings.Contains(string(body), c.says) {
 				t.Errorf("%s %q, want %d %q", resp.Status, body, c.status, c.says)
 			}
@@ -200,11 +200,11 @@ func TestUploadTwiceAndAtOnce(t *testing.T) {
 func (w *world) raw(need bus.Need, length int) net.Conn {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.http.Listener.Addr().String())
-	w.must(err)
+	w.Must(err)
 	w.t.Cleanup(func() { conn.Close() })
 	_, err = fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: farm\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n",
 		strings.TrimPrefix(need.URL, w.http.URL), need.Token, length)
-	w.must(err)
+	w.Must(err)
 	return conn
 }
 
@@ -216,9 +216,9 @@ func TestStalledUpload(t *testing.T) {
 	need, content := w.asked()
 	conn := w.raw(need, len(content))
 	_, err := conn.Write(content[:len(content)/2])
-	w.must(err)
+	w.Must(err)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil) // comes though we send nothing more
-	w.must(err)
+	w.Must(err)
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("%s", resp.Status)
@@ -241,10 +241,10 @@ func TestSlowUpload(t *testing.T) {
 	for from, n := 0, len(content)/10+1; from < len(content); from += n {
 		<-pace.C
 		_, err := conn.Write(content[from:min(from+n, len(content))])
-		w.must(err)
+		w.Must(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	w.must(err)
+	w.Must(err)
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated {
 		t.Errorf("%s", resp.Status)
@@ -266,8 +266,8 @@ func TestCutUpload(t *testing.T) {
 	})
 	conn := w.raw(need, len(content))
 	_, err := conn.Write(content[:len(content)/2])
-	w.must(err)
-	w.must(conn.Close())
+	w.Must(err)
+	w.Must(conn.Close())
 	<-ended
 	w.wantStored()
 	w.wantNoLeftovers()
@@ -321,7 +321,7 @@ func TestDepotInTrouble(t *testing.T) {
 		good := w.cfg.Depot
 		w.cfg.Depot = trouble{files{w.local}, c.err}
 		w.wantStatus(c.status, w.put(need, content))
-		report := failed(farm.Lease{Token: "a-1", Job: w.job("demo").ID}, farm.Failure{Cause: farm.Prompt}, []byte("log"))
+		report := failed(farm.Lease{Token: "a-1", Job: w.Job("demo").ID}, farm.Failure{Cause: farm.Prompt}, []byte("log"))
 		reply := w.Report(t.Context(), "a", report)
 		if reply.Accepted || errors.Is(c.err, broken) != (reply.Error != "") {
 			t.Errorf("%v: the answer is %+v", c.err, reply)
@@ -335,7 +335,7 @@ func TestDepotInTrouble(t *testing.T) {
 
 // FuzzPermitted: only what was signed is a permit, whatever is sent instead.
 func FuzzPermitted(f *testing.F) {
-	c := New(Config{Key: []byte("key")})
+	c := New(Config{Key: []byte("key"), Now: time.Now})
 	good := c.sign("lease", farm.File{SHA256: strings.Repeat("a", 64), Size: 7})
 	for _, seed := range []string{good, "", ".", "..", good + ".", good[1:], "e30." + strings.Repeat("A", 43)} {
 		f.Add(seed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,18 +14,39 @@ import (
 	"pinwheel/internal/wheel"
 )
 
-// verify opens a file in the depot and checks it against its job.
-func verify(ctx context.Context, depot Depot, file farm.File, job store.Issued) (wheel.Report, error) {
-	version, err := pep.ParseVersion(job.Version)
-	if err != nil {
-		return wheel.Report{}, fmt.Errorf("verify the wheel of job %d: %w", job.Job, err)
-	}
-	r, closer, err := depot.Reader(file.SHA256)
+// expected is what the wheel of a release must be on a target.
+func expected(pkg, version string, target store.TargetRow) (wheel.Expect, error) {
+	v, err := pep.ParseVersion(version)
+	return wheel.Expect{Name: pkg, Version: v, Target: target.Target, Glibc: target.Facts.Glibc, VouchesARMv6: target.VouchesARMv6}, err
+}
+
+// verify opens a file in the depot and checks it.
+func (c *Collector) verify(ctx context.Context, file farm.File, want wheel.Expect) (wheel.Report, error) {
+	r, closer, err := c.cfg.Depot.Reader(file.SHA256)
 	if err != nil {
 		return wheel.Report{}, err
 	}
 	defer closer.Close()
-	return wheel.Verify(ctx, r, file.Size, file.Name, wheel.Expect{Name: job.Package, Version: version, Target: job.Target})
+	limits := wheel.DefaultLimits()
+	limits.Scratch = c.cfg.Scratch
+	return limits.Verify(ctx, r, file.Size, file.Name, want)
+}
+
+// verifyJob checks what a job brought, by what is known of its target now.
+func (c *Collector) verifyJob(ctx context.Context, file farm.File, job store.Issued) (wheel.Report, error) {
+	targets, err := c.cfg.Store.AllTargets(ctx)
+	if err != nil {
+		return wheel.Report{}, err
+	}
+	target := store.TargetRow{Target: job.Target}
+	if i := slices.IndexFunc(targets, func(t store.TargetRow) bool { return t.Target == job.Target }); i >= 0 {
+		target = targets[i]
+	}
+	want, err := expected(job.Package, job.Version, target)
+	if err != nil {
+		return wheel.Report{}, fmt.Errorf("verify the wheel of job %d: %w", job.Job, err)
+	}
+	return c.verify(ctx, file, want)
 }
 
 // keepChecked is how long the result of a check waits for the report that wants

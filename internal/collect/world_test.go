@@ -3,20 +3,17 @@ package collect
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"pinwheel/internal/bus"
@@ -24,6 +21,7 @@ import (
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -41,9 +39,8 @@ func (f files) Reader(sha string) (io.ReaderAt, io.Closer, error) {
 // world is a collector between a real database, a real depot and real HTTP.
 type world struct {
 	*Collector
+	*storetest.DB
 	t     testing.TB
-	dsn   string
-	store *store.Store
 	local *depot.Local
 	http  *httptest.Server
 
@@ -54,17 +51,14 @@ type world struct {
 
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, dsn: pgtest.New(t)}
+	w := &world{t: t, DB: storetest.New(t, target())}
 	var err error
-	w.store, err = store.Open(t.Context(), w.dsn)
-	w.must(err)
-	t.Cleanup(w.store.Close)
 	w.local, err = depot.Open(t.TempDir())
-	w.must(err)
+	w.Must(err)
 	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.Upload().ServeHTTP(rw, r) }))
 	t.Cleanup(w.http.Close)
 	cfg := Config{
-		Store: w.store, Depot: files{w.local}, HTTP: w.http.URL, Key: []byte("key"), Log: zerolog.New(zerolog.NewTestWriter(t)),
+		Store: w.Store, Depot: files{w.local}, HTTP: w.http.URL, Key: []byte("key"), Log: zerolog.New(zerolog.NewTestWriter(t)),
 		Tell:  func(e bus.Event) { w.note(&w.events, e.Kind+" "+e.Package+" "+e.Detail) },
 		Abort: func(slave, token string) { w.note(&w.aborts, slave+" "+token) },
 	}
@@ -73,18 +67,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	}
 	w.Collector = New(cfg)
 	t.Cleanup(w.Close)
-	w.must(w.store.AddTarget(t.Context(), target(), farm.Facts{}))
-	for _, name := range []string{"a", "b"} {
-		w.must(w.store.EnrollSlave(t.Context(), name, farm.RoleSlave, "key-"+name))
-	}
 	return w
-}
-
-func (w *world) must(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 func (w *world) note(list *[]string, s string) {
@@ -93,63 +76,17 @@ func (w *world) note(list *[]string, s string) {
 	*list = append(*list, s)
 }
 
-func (w *world) connect() *pgx.Conn {
-	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.dsn)
-	w.must(err)
-	return conn
-}
-
-func (w *world) exec(q string, args ...any) {
-	w.t.Helper()
-	conn := w.connect()
-	defer conn.Close(context.Background())
-	_, err := conn.Exec(w.t.Context(), q, args...)
-	w.must(err)
-}
-
-// absent makes the database refuse everybody, until the function is called.
-func (w *world) absent() (back func()) {
-	w.t.Helper()
-	u, err := url.Parse(w.dsn)
-	w.must(err)
-	name := strings.TrimPrefix(u.Path, "/")
-	u.Path = "/postgres"
-	admin, err := pgx.Connect(w.t.Context(), u.String())
-	w.must(err)
-	w.t.Cleanup(func() { admin.Close(context.Background()) })
-	do := func(q string) {
-		_, err := admin.Exec(w.t.Context(), q)
-		w.must(err)
-	}
-	do(`alter database ` + name + ` allow_connections false`)
-	do(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '` + name + `'`)
-	return func() { do(`alter database ` + name + ` allow_connections true`) }
-}
-
-// queue makes a job for version 1.0 of a package.
-func (w *world) queue(name string) {
-	w.t.Helper()
-	p := store.Project{Name: name, Display: name, Releases: []store.ReleaseFacts{
-		{Version: "1.0", Raw: "1.0", Sdist: farm.Sdist{Filename: name + "-1.0.tar.gz"}},
-	}}
-	_, err := w.store.AddJobs(w.t.Context(), p, []store.Wish{{
-		Version: "1.0", Target: target(), Verdict: farm.Verdict{State: farm.Queued}, Priority: farm.PriorityBacklog,
-	}}, "test")
-	w.must(err)
-}
-
 // claim leases the next job to a slave, under the token SLAVE-REQUEST.
 func (w *world) claim(slave, request string) farm.Lease {
 	w.t.Helper()
-	row, err := w.store.Slave(w.t.Context(), slave)
-	w.must(err)
-	targets, err := w.store.Targets(w.t.Context())
-	w.must(err)
-	l, ok, err := w.store.Claim(w.t.Context(), store.ClaimRequest{
+	row, err := w.Store.Slave(w.t.Context(), slave)
+	w.Must(err)
+	targets, err := w.Store.Targets(w.t.Context())
+	w.Must(err)
+	l, ok, err := w.Store.Claim(w.t.Context(), store.ClaimRequest{
 		Slave: row.ID, Request: request, Token: slave + "-" + request, Targets: []int64{targets[0].ID}, Length: time.Minute,
 	})
-	w.must(err)
+	w.Must(err)
 	if !ok {
 		w.t.Fatal("there is no job")
 	}
@@ -159,36 +96,26 @@ func (w *world) claim(slave, request string) farm.Lease {
 // lease queues demo 1.0 and leases it to slave a.
 func (w *world) lease() farm.Lease {
 	w.t.Helper()
-	w.queue("demo")
+	w.Queue("demo", target())
 	return w.claim("a", "1")
 }
 
 // expire loses the lease that is current; the other slave was just heard.
 func (w *world) expire() {
 	w.t.Helper()
-	w.exec(`update slaves set last_seen = now()`)
-	w.exec(`update jobs set lease_deadline = now() - interval '1 s' where state = 'leased'`)
-	n, err := w.store.Sweep(w.t.Context(), time.Minute)
-	w.must(err)
+	w.Exec(`update slaves set last_seen = now()`)
+	w.Exec(`update jobs set lease_deadline = now() - interval '1 s' where state = 'leased'`)
+	n, err := w.Store.Sweep(w.t.Context(), time.Minute)
+	w.Must(err)
 	if n != 1 {
 		w.t.Fatalf("%d leases lost", n)
 	}
 }
 
-func (w *world) job(name string) store.JobRow {
-	w.t.Helper()
-	jobs, err := w.store.Jobs(w.t.Context(), store.Selector{Package: name})
-	w.must(err)
-	if len(jobs) != 1 {
-		w.t.Fatalf("%d jobs of %s", len(jobs), name)
-	}
-	return jobs[0]
-}
-
 // wantJob looks at demo's job.
 func (w *world) wantJob(state farm.State, cause farm.Cause) {
 	w.t.Helper()
-	if j := w.job("demo"); j.State != state || j.Cause != string(cause) {
+	if j := w.Job("demo"); j.State != state || j.Cause != string(cause) {
 		w.t.Errorf("the job is %s %s (%s), want %s %s", j.State, j.Cause, j.Detail, state, cause)
 	}
 }
@@ -197,8 +124,8 @@ func (w *world) wantJob(state farm.State, cause farm.Cause) {
 func (w *world) wantState(state farm.State, cause farm.Cause) {
 	w.t.Helper()
 	w.wantJob(state, cause)
-	wrong, err := w.store.Contradictions(w.t.Context())
-	w.must(err)
+	wrong, err := w.Store.Contradictions(w.t.Context())
+	w.Must(err)
 	for _, line := range wrong {
 		w.t.Error(line)
 	}
@@ -229,10 +156,10 @@ func (w *world) bring(slave string, r bus.Report, contents ...[]byte) bus.Report
 func (w *world) put(need bus.Need, content []byte) *http.Response {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, need.URL, bytes.NewReader(content))
-	w.must(err)
+	w.Must(err)
 	req.Header.Set("Authorization", "Bearer "+need.Token)
 	resp, err := w.http.Client().Do(req)
-	w.must(err)
+	w.Must(err)
 	resp.Body.Close()
 	return resp
 }

@@ -77,6 +77,8 @@ func (f field) bind(flags *pflag.FlagSet) {
 	switch p := f.value.Addr().Interface().(type) {
 	case *string:
 		flags.StringVar(p, f.key, *p, f.usage())
+	case *int:
+		flags.IntVar(p, f.key, *p, f.usage())
 	case *bool:
 		flags.BoolVar(p, f.key, *p, f.usage())
 	case *time.Duration:

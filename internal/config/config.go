@@ -85,6 +85,7 @@ func FromEnv(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 // fromFile sets what neither a flag nor a variable set. Keys of settings that
 // this command has no use for are passed over: one file serves all commands.
 func fromFile(flags *pflag.FlagSet, config *pflag.Flag, file *file) error {
+	begun := map[string]bool{} // of settings that take several values, in a table each
 	for _, e := range file.entries {
 		at := fmt.Sprintf("%s:%d", file.path, e.line)
 		f := flags.Lookup(e.key)
@@ -92,9 +93,10 @@ func fromFile(flags *pflag.FlagSet, config *pflag.Flag, file *file) error {
 		switch {
 		case !known && !slices.Contains(config.Annotations[allKeys], e.key):
 			return fmt.Errorf("%s: unknown key %q; `%s config` lists the keys", at, e.key, config.Annotations[program][0])
-		case !known || f.Changed:
+		case !known || f.Changed && !begun[e.key]:
 			continue
 		}
+		begun[e.key] = e.kind == kindTable
 		if err := e.fits(f.Value.Type()); err != nil {
 			return fmt.Errorf("%s: %s: %w", at, e.key, err)
 		}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -37,10 +38,13 @@ func Effective(flags *pflag.FlagSet, settings ...any) []Setting {
 
 // text is a value as its flag would take it.
 func (f field) text() string {
-	if f.value.CanAddr() {
-		if s, ok := f.value.Addr().Interface().(fmt.Stringer); ok {
-			return s.String()
-		}
+	v := f.value
+	if !v.CanAddr() { // the settings were handed over as a copy
+		v = reflect.New(f.value.Type()).Elem()
+		v.Set(f.value)
+	}
+	if s, ok := v.Addr().Interface().(fmt.Stringer); ok {
+		return s.String()
 	}
 	return fmt.Sprint(f.value.Interface())
 }

@@ -17,6 +17,7 @@ type programSettings struct {
 	Lease  time.Duration `key:"lease" default:"90s" help:"how long"`
 	Memory Size          `key:"memory" default:"1G" help:"how much"`
 	Keep   bool          `key:"keep" help:"for ever"`
+	Count  int           `key:"count" default:"4" help:"<NUMBER> of them"`
 	URL    string        `key:"database-url" help:"an external <URL>" empty:"an embedded one"`
 	Secret string        // no setting
 }
@@ -63,7 +64,7 @@ func (c command) sources() []string {
 
 func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
 	t.Parallel()
-	file := "lease = '1m'\nmemory = 512\n\nkeep = true # for ever\n\"listen\" = \":file\"\n"
+	file := "lease = '1m'\nmemory = 512\n\ncount = 7\nkeep = true # for ever\n\"listen\" = \":file\"\n"
 	env := map[string]string{"PINWHEEL_LISTEN": ":variable", "PINWHEEL_MEMORY": "2G"}
 	c, err := settle(t, file, env, []string{"--listen=:flag"})
 	if err != nil {
@@ -71,12 +72,12 @@ func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
 	}
 	want := []string{
 		"listen=:flag flag --listen", "lease=1m0s file p.toml:1", "memory=2G variable PINWHEEL_MEMORY",
-		"keep=true file p.toml:4", "database-url= default",
+		"keep=true file p.toml:5", "count=7 file p.toml:4", "database-url= default",
 	}
 	if diff := cmp.Diff(want, c.sources()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	values := programSettings{Listen: ":flag", Lease: time.Minute, Memory: 2 << 30, Keep: true}
+	values := programSettings{Listen: ":flag", Lease: time.Minute, Memory: 2 << 30, Keep: true, Count: 7}
 	if diff := cmp.Diff(values, c.set); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -102,9 +103,10 @@ func TestBadFiles(t *testing.T) {
 		{"lease = 90", "p.toml:1: lease: want a string, not a number"},
 		{"lease = 'long'", `p.toml:1: lease: time: invalid duration "long"`},
 		{"memory = 'lots'", `p.toml:1: memory: "lots" is not a size such as 512, 64K, 10M or 1G`},
+		{"count = 'four'", "p.toml:1: count: want a number, not a string"},
 		{"memory = true", "p.toml:1: memory: want a string, not true or false"},
 		{"keep = true\nkeep = false", "p.toml:2: toml: key keep is already defined; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
-		{"[serve]\nlisten = ':1'", "p.toml:1: settings stand at the top level, without tables"},
+		{"[serve]\nlisten = ':1'", "p.toml:1: settings stand at the top level, without tables but [[KEY]]"},
 		{"listen ':1'", "p.toml:1: toml: expected '=' after key; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
 		{"database-url = postgres://u:geheim@h/d", "p.toml:1: toml: unexpected character U+0070 'p' at start of value; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
 		{"listen = ':1", "p.toml:1: toml: unterminated literal string; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
@@ -160,13 +162,13 @@ func TestManual(t *testing.T) {
 	t.Parallel()
 	want := "| key | default | meaning |\n|---|---|---|\n" +
 		"| `listen` | `:1` | `ADDRESS` to listen on |\n| `lease` | `90s` | how long |\n| `memory` | `1G` | how much |\n" +
-		"| `keep` |  | for ever |\n| `database-url` | an embedded one | an external `URL` |\n"
+		"| `keep` |  | for ever |\n| `count` | `4` | `NUMBER` of them |\n| `database-url` | an embedded one | an external `URL` |\n"
 	if diff := cmp.Diff(want, Markdown(programSettings{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	flags := pflag.NewFlagSet("p", pflag.ContinueOnError)
 	Bind(flags, &programSettings{})
-	for _, line := range []string{"--listen ADDRESS ", `ADDRESS to listen on (default ":1")`, "an external URL (default: an embedded one)"} {
+	for _, line := range []string{"--count NUMBER ", "--listen ADDRESS ", `ADDRESS to listen on (default ":1")`, "an external URL (default: an embedded one)"} {
 		if !strings.Contains(flags.FlagUsages(), line) {
 			t.Errorf("the help has no %q:\n%s", line, flags.FlagUsages())
 		}

@@ -14,6 +14,7 @@ const (
 	kindString  = "a string"
 	kindInteger = "a number"
 	kindBool    = "true or false"
+	kindTable   = "a [[table]]"
 )
 
 // entry is one setting of a settings file.
@@ -24,7 +25,8 @@ type entry struct {
 }
 
 // parseTOML reads a settings file (TOML 1.0): keys at the top level with a
-// string, a whole number or a boolean. The library decodes; the walk over its
+// string, a whole number or a boolean, and below them [[KEY]] tables of strings,
+// each of which is one value of a setting that takes several. The library decodes; the walk over its
 // syntax tree is for the lines, which every error about a setting names. No
 // error repeats a value: it may be a password whose quotes were forgotten.
 func parseTOML(path string, data []byte) ([]entry, error) {
@@ -33,13 +35,21 @@ func parseTOML(path string, data []byte) ([]entry, error) {
 		return nil, badTOML(path, err)
 	}
 	var list []entry
+	var in tables
 	parser := unstable.Parser{}
 	parser.Reset(data)
 	for parser.NextExpression() {
-		e, err := entryOf(parser.Expression(), values)
+		node := parser.Expression()
 		line := 0
-		if key := parser.Expression().Key(); key.Next() {
+		if key := node.Key(); key.Next() {
 			line = parser.Shape(key.Node().Raw).Start.Line
+		}
+		if in.takes(node) { // as a part of the entry before it
+			continue
+		}
+		e, err := entryOf(node, values)
+		if node.Kind == unstable.ArrayTable {
+			e, err = in.next(node, values)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, line, err)
@@ -64,7 +74,7 @@ func badTOML(path string, err error) error {
 // entryOf is the setting of one expression.
 func entryOf(node *unstable.Node, values map[string]any) (entry, error) {
 	if node.Kind != unstable.KeyValue {
-		return entry{}, errors.New("settings stand at the top level, without tables")
+		return entry{}, errors.New("settings stand at the top level, without tables but [[KEY]]")
 	}
 	parts := node.Key()
 	parts.Next()
@@ -90,6 +100,8 @@ func entryOf(node *unstable.Node, values map[string]any) (entry, error) {
 func (e entry) fits(flagType string) error {
 	want := kindString
 	switch flagType {
+	case tablesType:
+		want = kindTable
 	case "bool":
 		want = kindBool
 	case "int", "int64":

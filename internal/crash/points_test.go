@@ -82,12 +82,10 @@ func TestAllIsAll(t *testing.T) {
 	}
 }
 
-// TestEveryPointIsPassed looks for each point in the programs' code: one that
-// is never passed would make a test that cannot fail.
-func TestEveryPointIsPassed(t *testing.T) {
-	t.Parallel()
-	passed := map[string]bool{}
-	use := regexp.MustCompile(`\b[aA]t\(crash\.(\w+)`)
+// programs are the sources of the programs, without their tests.
+func programs(t *testing.T) []string {
+	t.Helper()
+	var out []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -98,13 +96,25 @@ func TestEveryPointIsPassed(t *testing.T) {
 			return nil
 		}
 		body, err := os.ReadFile(path)
-		for _, m := range use.FindAllSubmatch(body, -1) {
-			passed[string(m[1])] = true
-		}
+		out = append(out, string(body))
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return out
+}
+
+// TestEveryPointIsPassed looks for each point in the programs' code: one that
+// is never passed would make a test that cannot fail.
+func TestEveryPointIsPassed(t *testing.T) {
+	t.Parallel()
+	passed := map[string]bool{}
+	use := regexp.MustCompile(`\b[aA]t\(crash\.(\w+)`)
+	for _, source := range programs(t) {
+		for _, m := range use.FindAllStringSubmatch(source, -1) {
+			passed[m[1]] = true
+		}
 	}
 	for _, c := range declared(t) {
 		if !passed[c.name] {
@@ -113,26 +123,34 @@ func TestEveryPointIsPassed(t *testing.T) {
 	}
 }
 
-// TestDocument holds the table of docs/states.md to the comments of points.go.
+// TestDocument holds the tables of docs/states.md to the comments of points.go and
+// to the reasons of the arrows without a point.
 func TestDocument(t *testing.T) {
 	t.Parallel()
-	var want strings.Builder
-	fmt.Fprint(&want, "| the process is killed at | what is left | who mends it |\n|---|---|---|\n")
+	var points strings.Builder
+	fmt.Fprint(&points, "| the process is killed at | what is left | who mends it |\n|---|---|---|\n")
 	for _, c := range declared(t) {
-		fmt.Fprintf(&want, "| `%s` | %s | %s |\n", c.point, c.left, strings.TrimSuffix(c.mends, "."))
+		fmt.Fprintf(&points, "| `%s` | %s | %s |\n", c.point, c.left, strings.TrimSuffix(c.mends, "."))
 	}
+	holdTable(t, "the process is killed at", points.String())
+	holdTable(t, "the write", arrowsTable())
+}
+
+// holdTable holds one table of the document, found by its first column.
+func holdTable(t *testing.T, first, want string) {
+	t.Helper()
 	body, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := regexp.MustCompile(`(?m)^\| the process is killed at .*\n(\|.*\n)+`)
+	table := regexp.MustCompile(`(?m)^\| ` + first + ` \|.*\n(\|.*\n)+`)
 	if *update {
-		body = table.ReplaceAllLiteral(body, []byte(want.String()))
+		body = table.ReplaceAllLiteral(body, []byte(want))
 		if err := os.WriteFile(document, body, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want.String(), string(table.Find(body))); diff != "" {
+	if diff := cmp.Diff(want, string(table.Find(body))); diff != "" {
 		t.Errorf("docs/states.md is out of date, run `go test ./internal/crash -update` (-want +got):\n%s", diff)
 	}
 }

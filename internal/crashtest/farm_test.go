@@ -78,13 +78,13 @@ func (r *rig) must(err error) {
 // enroll does what `master target add` and `master enroll` do.
 func (r *rig) enroll() {
 	r.t.Helper()
-	r.must(r.AddTarget(r.t.Context(), r.py.Target(), farm.Facts{}))
+	r.must(r.AddTarget(r.t.Context(), r.py.Target(), farm.Facts{}, "test"))
 	r.must(os.MkdirAll(r.masterDir(), 0o711))
 	authority, err := bus.OpenAuthority(filepath.Join(r.masterDir(), "nats"))
 	r.must(err)
 	creds, public, err := authority.Enroll("pi", farm.RoleSlave)
 	r.must(err)
-	r.must(r.EnrollSlave(r.t.Context(), "pi", farm.RoleSlave, public))
+	r.must(r.EnrollSlave(r.t.Context(), "pi", farm.RoleSlave, public, "test"))
 	r.must(os.WriteFile(r.creds(), creds, 0o600))
 }
 
@@ -173,8 +173,11 @@ func (r *rig) quiet() {
 	r.t.Helper()
 	farmtest.Eventually(r.t, "every job has ended", func() bool {
 		st, err := r.Status(r.t.Context())
-		jobs := st.Jobs[r.py.Target().String()]
-		return err == nil && len(jobs) > 0 && jobs["queued"]+jobs["leased"]+jobs["waiting"] == 0
+		jobs, all := st.Jobs[r.py.Target().String()], int64(0)
+		for _, n := range jobs {
+			all += n
+		}
+		return err == nil && all > 0 && jobs["queued"]+jobs["leased"]+jobs["waiting"] == 0
 	})
 }
 

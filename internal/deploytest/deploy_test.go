@@ -46,6 +46,7 @@ func TestDeployed(t *testing.T) {
 		"NATS that comes later":     testLateNATS,
 		"credentials of the master": testMasterCreds,
 		"two hosts":                 testTwoHosts,
+		"database behind a cable":   testDatabaseCut,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,11 +120,21 @@ type daemon struct {
 // start starts a program on a host; nil is this one. It dies with the host.
 func start(t *testing.T, h *host, env []string, argv ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, name: filepath.Base(argv[0]), out: newLines(), log: newLines(), done: make(chan struct{})}
-	d.cmd = exec.Command(argv[0], argv[1:]...)
-	d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = env, d.out, d.log
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = env
+	return launch(t, h, cmd)
+}
+
+// launch is start for a command that is somebody else's.
+func launch(t *testing.T, h *host, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	d := &daemon{t: t, name: filepath.Base(cmd.Path), cmd: cmd, out: newLines(), log: newLines(), done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = d.out, d.log
 	if h != nil {
-		d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	var err error
 	h.run(func() { err = d.cmd.Start() })

@@ -168,12 +168,17 @@ func testMasterCreds(t *testing.T, p programs) {
 	refuses(t, run(t, env, serve(p, state, dsn, "--nats-url", url, "--nats-creds", slaves)...), 1, slaves, "they are of the slave pi-1", "nats-config --creds")
 	refuses(t, run(t, env, serve(p, state, dsn, "--nats-url", url, "--nats-creds", state+"/none")...), 1, state+"/none", "nats-config --creds")
 
-	d := start(t, nil, env, serve(p, state, dsn, "--nats-url", url, "--nats-creds", own)...)
+	second := t.TempDir()
+	d := start(t, nil, env, serve(p, second, dsn, "--nats-url", url, "--nats-creds", own)...)
 	d.ready()
 	if _, err := sayHello(t, url, creds); err != nil {
 		t.Errorf("hello gets %v", err)
 	}
 	d.stop()
+	// What is signed beside such a master, with keys of its own, no server takes.
+	for _, command := range [][]string{{"enroll", "pi-2"}, {"revoke", "pi-1"}} {
+		refuses(t, run(t, env, append(append([]string{p.master}, command...), "--state-dir", second, "--database-url", dsn)...), 1, "the farm's keys are not in "+second)
+	}
 	if info, err := os.Stat(filepath.Join(keys, "nats", "authority.json")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the keys: %v, %v", info, err)
 	}

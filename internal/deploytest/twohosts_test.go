@@ -2,6 +2,7 @@ package deploytest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -35,7 +36,8 @@ type hosts struct {
 	t             *testing.T
 	p             programs
 	a, b          *host
-	dir, dsn      string
+	dir, dsn      string // dsn is the database as this process reaches it
+	remote        string // and as the master does
 	env           []string
 	py            pip.Python
 	index         *pypitest.Server
@@ -49,7 +51,8 @@ const project = "demo"
 // testTwoHosts follows three wheels: one with the cable in place, one whose build
 // the cable is pulled under, one whose report.
 func testTwoHosts(t *testing.T, p programs) {
-	f := newFarm(t, p)
+	a, b := twoHosts(t)
+	f := newFarm(t, p, a, b, pgtest.New(t))
 	f.startMaster()
 	f.strangers()
 	f.startSlave()
@@ -68,15 +71,14 @@ func testTwoHosts(t *testing.T, p programs) {
 	f.master.stop()
 }
 
-func newFarm(t *testing.T, p programs) *hosts {
+func newFarm(t *testing.T, p programs, a, b *host, dsn string) *hosts {
 	t.Helper()
-	a, b := twoHosts(t)
 	dir, err := proc.SharedTempDir("pinwheel-hosts-", proc.BuildUser())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	f := &hosts{t: t, p: p, a: a, b: b, dir: dir, dsn: pgtest.New(t), py: farmtest.Python(t), index: pypitest.New(t, "-- demo==1.0 --\n")}
+	f := &hosts{t: t, p: p, a: a, b: b, dir: dir, dsn: dsn, remote: dsn, py: farmtest.Python(t), index: pypitest.New(t, "-- demo==1.0 --\n")}
 	f.env = environment(dir, "PINWHEEL_DATABASE_URL="+f.dsn, "PINWHEEL_UPSTREAM="+f.index.URL(), "PINWHEEL_STATE_DIR="+filepath.Join(dir, "state"))
 	for _, h := range []*host{a, b} {
 		h.lend(hostOf(t, f.index.Base()))
@@ -106,7 +108,7 @@ func (f *hosts) startMaster() {
 func (f *hosts) serve() {
 	f.t.Helper()
 	file := write(f.t, f.dir, "master.toml", "listen = '"+siteListen+"'\npublic-url = '"+publicURL+"'\nnats-listen = '"+natsListen+"'\n")
-	f.master = start(f.t, f.a, f.env, f.p.master, "serve", "--config", file)
+	f.master = start(f.t, f.a, f.env, f.p.master, "serve", "--config", file, "--database-url", f.remote)
 	want := ready{Ready: true, URL: publicURL, NATS: "nats://" + natsListen}
 	if got := f.master.ready(); got != want {
 		f.t.Fatalf("the master says %+v, want %+v", got, want)
@@ -122,7 +124,7 @@ func (f *hosts) startSlave() {
 
 func (f *hosts) slaveArgs(creds string) []string {
 	return []string{f.p.slave, "run", "--nats-url", "nats://" + natsListen, "--creds", creds,
-		"--state-dir", filepath.Join(f.dir, "slave"), "--python", f.py.Path}
+		"--state-dir", filepath.Join(f.dir, "slave"), "--python", f.py.Path, "--allow-network", "127.0.0.0/8"} // the gates
 }
 
 // strangers try each door from the other host, without credentials of this farm.
@@ -239,6 +241,50 @@ func (f *hosts) cutDuringReport() {
 		found, err := filepath.Glob(filepath.Join(f.dir, "slave", "spool", "*"))
 		return err == nil && len(found) == 0
 	})
+}
+
+// cutDatabase pulls the cable of the database's host until both ends have noticed,
+// and returns when it was back. What happens meanwhile happens while nobody knows.
+func (f *hosts) cutDatabase(c *host, meanwhile func()) (back time.Time) {
+	f.t.Helper()
+	f.attended(true)
+	mark := f.master.log.mark()
+	c.pull()
+	pulled := time.Now()
+	meanwhile()
+	f.master.log.awaitAfter(f.t, mark, "round failed")
+	noticed := time.Since(pulled)
+	eventually(f.t, "the server has ended the sessions of a host that is gone", func() bool { return sessions(f.t, f.dsn) == 0 })
+	f.within(40*time.Second, "the master noticed", noticed) // a round begins every ten seconds, and then tries for ten
+	f.within(40*time.Second, "the server noticed", time.Since(pulled))
+	f.attended(false)
+	c.plug()
+	back = time.Now()
+	f.attended(true)
+	f.within(10*time.Second, "the master listened again", time.Since(back))
+	return back
+}
+
+// attended waits until the database says so of its daemon.
+func (f *hosts) attended(want bool) {
+	f.t.Helper()
+	eventually(f.t, fmt.Sprintf("a daemon attends to the database: %v", want), func() bool {
+		got, err := f.store.Attended(f.t.Context())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return got == want
+	})
+}
+
+// within wants a cable's effect to be over in seconds: far sooner than a lease
+// expires, or the kernel gives up by itself.
+func (f *hosts) within(most time.Duration, what string, took time.Duration) {
+	f.t.Helper()
+	f.t.Logf("%s after %v", what, took.Round(time.Millisecond))
+	if took > most {
+		f.t.Errorf("%s after %v, want at most %v", what, took, most)
+	}
 }
 
 // built waits until a release's one job is built.

@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"pinwheel/internal/atomicfile"
+	"pinwheel/internal/crash"
 	"pinwheel/internal/farm"
 )
 
@@ -45,8 +47,8 @@ func (d *Local) StoredAt(sha string) (time.Time, error) {
 }
 
 // Discard takes a file out of the depot that no row names. It is kept aside for a
-// day, until an Open sweeps it away: a row that was about to name it when it was
-// taken can have it back with Reclaim.
+// day, until an Open or the next DiscardUnnamed sweeps it away: a row that was about
+// to name it when it was taken can have it back with Reclaim.
 func (d *Local) Discard(sha string) error {
 	path, err := d.Path(sha)
 	if err != nil {
@@ -61,6 +63,39 @@ func (d *Local) Discard(sha string) error {
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("discard %s from the depot: %w", sha, err)
+	}
+	return nil
+}
+
+// DiscardUnnamed discards those of the files that no row names, as named says of a
+// list of hashes. It is asked before and after: somebody may report one of the files
+// at this very moment, and gets it back. What was discarded more than a day ago goes
+// for good, since a master may run for years between two Opens.
+func (d *Local) DiscardUnnamed(hashes []string, named func(hashes []string) ([]string, error)) error {
+	keep, err := named(hashes)
+	if err != nil {
+		return err
+	}
+	for _, sha := range hashes {
+		if !slices.Contains(keep, sha) {
+			if err := d.Discard(sha); err != nil {
+				return err
+			}
+		}
+	}
+	// A crash here leaves aside what a row may have come for meanwhile; its file is
+	// missing then, and an audit takes it back.
+	crash.At(crash.DepotAside)
+	if keep, err = named(hashes); err != nil {
+		return err
+	}
+	for _, sha := range keep {
+		if _, err := d.Reclaim(sha); err != nil {
+			return err
+		}
+	}
+	if err := d.sweep(time.Now().Add(-staleAfter)); err != nil {
+		return fmt.Errorf("remove what was discarded long ago: %w", err)
 	}
 	return nil
 }

@@ -51,6 +51,46 @@ func TestDiscardAndReclaim(t *testing.T) {
 	}
 }
 
+// TestDiscardUnnamed: what a row names stays, also if the row comes at the last
+// moment, and what was discarded long ago goes for good.
+func TestDiscardUnnamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir)
+	named, late, gone, old := put(t, d, []byte("named")), put(t, d, []byte("late")), put(t, d, []byte("gone")), put(t, d, []byte("old"))
+	if err := d.Discard(old.SHA256); err != nil {
+		t.Fatal(err)
+	}
+	longAgo := time.Now().Add(-25 * time.Hour)
+	if err := os.Chtimes(d.aside(old.SHA256), longAgo, longAgo); err != nil {
+		t.Fatal(err)
+	}
+	rows := []string{named.SHA256}
+	err := d.DiscardUnnamed([]string{named.SHA256, late.SHA256, gone.SHA256}, func([]string) ([]string, error) {
+		now := rows
+		rows = append(rows, late.SHA256)
+		return now, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, want := range map[farm.File]bool{named: true, late: true, gone: false} {
+		if has, err := d.Has(f.SHA256, f.Size); has != want || err != nil {
+			t.Errorf("%s: there %v, %v, want %v", f.SHA256, has, err, want)
+		}
+	}
+	for f, want := range map[farm.File]bool{gone: true, old: false} {
+		if back, err := d.Reclaim(f.SHA256); back != want || err != nil {
+			t.Errorf("%s: reclaimed %v, %v, want %v", f.SHA256, back, err, want)
+		}
+	}
+	away := errors.New("the database is away")
+	err = d.DiscardUnnamed([]string{named.SHA256}, func([]string) ([]string, error) { return nil, away })
+	if has, _ := d.Has(named.SHA256, named.Size); !has || !errors.Is(err, away) {
+		t.Errorf("when nobody can say what is named: there %v, %v", has, err)
+	}
+}
+
 // TestReclaimKeepsWhatCame: a file that was put here again is not replaced.
 func TestReclaimKeepsWhatCame(t *testing.T) {
 	t.Parallel()

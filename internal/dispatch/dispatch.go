@@ -25,6 +25,10 @@ import (
 // DefaultLease is how long a lease lives without a heartbeat.
 const DefaultLease = 90 * time.Second
 
+// DefaultProjectLeases is how many jobs of one project are built at once: enough
+// to get on with a large one, and not enough to keep the others waiting.
+const DefaultProjectLeases = 4
+
 // longPoll is how long a slave's `next` waits for work: a little less than the
 // five seconds after which the slave asks again.
 const longPoll = 4 * time.Second
@@ -33,23 +37,33 @@ const longPoll = 4 * time.Second
 // alone: the reply that brings it may have crossed the beat.
 const inFlight = 10 * time.Second
 
+// lookEvery is how often those are looked after who wait for build requirements.
+// What comes and goes by reports is told at once; this is for the rest.
+const lookEvery = time.Minute
+
 // Config says what a dispatcher works with.
 type Config struct {
 	Store    *store.Store
 	HTTP     string        // base URL that slaves are told to upload to
 	Upstream string        // the index that builds use
 	Lease    time.Duration // 0: DefaultLease
-	Limits   farm.Limits   // of a build; zero: the defaults
-	Wire     func() bool   // can slaves reach us right now? nil: always
-	Log      zerolog.Logger
+	// ProjectLeases is how many jobs of one project may be leased at once, by all
+	// masters of the farm; 0: DefaultProjectLeases.
+	ProjectLeases int
+	Limits        farm.Limits   // of a build; zero: the defaults
+	Wait          time.Duration // for work, of a question; 0: a little less than a slave's patience
+	Wire          func() bool   // can slaves reach us right now? nil: always
+	Log           zerolog.Logger
 }
 
-// Dispatcher answers slaves. Make it with New and register its Hello, Next and
-// Beat on the bus while Run runs.
+// Dispatcher answers slaves. Make it with New and register its Hello, Next, Beat
+// and Overheard on the bus while Run runs.
 type Dispatcher struct {
 	cfg       Config
 	wake      *broadcast
 	questions questions
+	refusals  refusals
+	known     known
 	poll      time.Duration
 	waits     func() // for tests: called when a question begins to wait
 }
@@ -57,8 +71,9 @@ type Dispatcher struct {
 // New makes a dispatcher; it does nothing until Run.
 func New(cfg Config) *Dispatcher {
 	cfg.Lease = cmp.Or(cfg.Lease, DefaultLease)
+	cfg.ProjectLeases = cmp.Or(cfg.ProjectLeases, DefaultProjectLeases)
 	cfg.Log = cfg.Log.With().Str("part", "dispatch").Logger()
-	return &Dispatcher{cfg: cfg, wake: newBroadcast(), poll: longPoll, waits: func() {}}
+	return &Dispatcher{cfg: cfg, wake: newBroadcast(), poll: cmp.Or(cfg.Wait, longPoll), waits: func() {}}
 }
 
 // Run wakes waiting slaves when work is queued and takes back expired leases,
@@ -69,6 +84,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			return d.cfg.Store.Listen(ctx, store.QueueChannel, func(string) { d.wake.all() })
 		}},
 		service.Part{Name: "sweep", Run: d.sweep},
+		service.Part{Name: "waiting", Run: service.Loop{Every: lookEvery, Log: d.cfg.Log, Do: d.cfg.Store.LookAfterWaiting}.Run},
 	)
 }
 
@@ -98,11 +114,13 @@ func (d *Dispatcher) Hello(ctx context.Context, name string, h bus.Hello) bus.We
 		d.refused(name, "hello", err)
 		return bus.Welcome{Error: err.Error()}
 	}
+	d.refusals.over(refusal{name, "hello"})
 	d.cfg.Log.Info().Str("slave", name).Str("version", h.Version).Int("held", len(h.Held)).Msg("slave said hello")
 	return w
 }
 
 func (d *Dispatcher) welcome(ctx context.Context, name string, h bus.Hello) (bus.Welcome, error) {
+	d.known.forget(name) // it may be another machine now
 	slave, err := d.slave(ctx, name)
 	if err != nil {
 		return bus.Welcome{}, err
@@ -110,34 +128,54 @@ func (d *Dispatcher) welcome(ctx context.Context, name string, h bus.Hello) (bus
 	if err := d.learn(ctx, h.Targets); err != nil {
 		return bus.Welcome{}, err
 	}
-	if err := d.cfg.Store.SlaveSaidHello(ctx, slave.ID, h); err != nil {
-		return bus.Welcome{}, err
-	}
 	// At once, without grace: a slave that says hello has no question under way, at
 	// most one that it will put again.
-	if err := d.freeOthers(ctx, slave, h.Held, h.Asking, 0); err != nil {
-		return bus.Welcome{}, err
-	}
-	gone, err := d.cfg.Store.Renew(ctx, slave.ID, h.Held, d.cfg.Lease, "", bus.Beat{Held: h.Held})
+	drop, err := d.heard(ctx, name, store.Word{Slave: slave.ID, Machine: machine(h), Held: h.Held, Asking: h.Asking})
 	if err != nil {
 		return bus.Welcome{}, err
 	}
-	drop, err := d.useless(ctx, slave.ID, gone)
 	// All of it may be done again: a slave without an answer says the same hello.
 	crash.At(crash.DispatchGreeted)
 	return bus.Welcome{
 		HTTP: d.cfg.HTTP, Index: d.cfg.HTTP + "/simple/", Upstream: d.cfg.Upstream,
-		Beat: d.cfg.Lease / 3, Lease: d.cfg.Lease, Drop: drop,
-	}, err
+		Beat: d.cfg.Lease / 3, Lease: d.cfg.Lease, Drop: drop, Now: slave.Now,
+	}, nil
 }
 
-// freeOthers takes back what the slave neither holds nor asks for.
-func (d *Dispatcher) freeOthers(ctx context.Context, slave store.SlaveRow, held []string, asking string, grace time.Duration) error {
-	if grace == 0 {
-		d.questions.dismiss(slave.ID, asking)
+// heard renews what the slave holds and takes back what it neither holds nor asks
+// for. It returns what of the held is of no use any more.
+func (d *Dispatcher) heard(ctx context.Context, name string, w store.Word) ([]string, error) {
+	if w.Grace == 0 {
+		d.questions.dismiss(name, w.Asking)
 	}
-	_, err := d.cfg.Store.FreeOthers(ctx, slave.ID, held, asking, grace)
-	return err
+	w.Length = d.cfg.Lease
+	gone, err := d.cfg.Store.Heard(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return d.useless(ctx, w.Slave, gone)
+}
+
+// Overheard is a hello that another master may answer. What the slave asked of us
+// before has no hearer any more; the other one cannot know of it.
+func (d *Dispatcher) Overheard(name string, h bus.Hello) {
+	d.known.forget(name)
+	d.questions.drop(name, h.Asking)
+}
+
+func machine(h bus.Hello) *farm.Machine {
+	m := &farm.Machine{Version: h.Version, Model: h.Machine, OS: h.OS, Memory: h.Memory, Packages: h.Packages}
+	for _, t := range h.Targets {
+		m.Targets = append(m.Targets, farm.Served(t))
+	}
+	return m
+}
+
+func pulse(b bus.Beat) *farm.Pulse {
+	return &farm.Pulse{
+		Doing: b.Doing, Load: b.Load, Temperature: b.Temperature, MemoryFree: b.MemoryFree, DiskFree: b.DiskFree,
+		Throttled: b.Throttled, Unfit: b.Unfit,
+	}
 }
 
 // useless picks, of the tokens that are leases no longer, those whose work can
@@ -166,6 +204,7 @@ func (d *Dispatcher) Beat(ctx context.Context, name string, b bus.Beat) bus.Beat
 		d.refused(name, "beat", err)
 		return bus.BeatReply{Error: err.Error()}
 	}
+	d.refusals.over(refusal{name, "beat"})
 	return reply
 }
 
@@ -174,25 +213,23 @@ func (d *Dispatcher) renew(ctx context.Context, name string, b bus.Beat) (bus.Be
 	if err != nil {
 		return bus.BeatReply{}, err
 	}
-	gone, err := d.cfg.Store.Renew(ctx, slave.ID, b.Held, d.cfg.Lease, b.Doing, b)
-	if err != nil {
-		return bus.BeatReply{}, err
-	}
 	grace := inFlight
 	if b.Leaving {
 		grace = 0
 	}
-	if err := d.freeOthers(ctx, slave, b.Held, b.Asking, grace); err != nil {
-		return bus.BeatReply{}, err
-	}
-	abort, err := d.useless(ctx, slave.ID, gone)
-	return bus.BeatReply{Abort: abort, Paused: slave.Paused}, err
+	abort, err := d.heard(ctx, name, store.Word{Slave: slave.ID, Pulse: pulse(b), Held: b.Held, Asking: b.Asking, Grace: grace})
+	return bus.BeatReply{Abort: abort, Paused: slave.Paused, Now: slave.Now}, err
 }
 
 // refused keeps a trace of what a slave was told. It is a warning: the slave asks
-// again, and of a database that is away the loops say it louder.
+// again, and of a database that is away the loops say it louder. What it was told
+// the last time is for debugging only.
 func (d *Dispatcher) refused(name, kind string, err error) {
-	d.cfg.Log.Warn().Err(err).Str("slave", name).Msg(kind + " refused")
+	level := zerolog.WarnLevel
+	if d.refusals.again(refusal{name, kind}, err.Error()) {
+		level = zerolog.DebugLevel
+	}
+	d.cfg.Log.WithLevel(level).Err(err).Str("slave", name).Msg(kind + " refused")
 }
 
 // slave finds who speaks. The name comes from the subject, which the bus let

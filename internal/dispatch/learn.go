@@ -19,9 +19,11 @@ var (
 )
 
 // learn holds a slave's targets against the farm's, and fills in the facts that
-// the farm did not have. It fills none when it refuses one.
+// the farm did not have. It fills none when it refuses one. A retired target is
+// none to refuse: the slave may have built something for it, and it may serve
+// others; Next gives it no job of that one.
 func (d *Dispatcher) learn(ctx context.Context, served []bus.ServedTarget) error {
-	known, err := d.cfg.Store.Targets(ctx)
+	known, err := d.cfg.Store.AllTargets(ctx)
 	if err != nil {
 		return err
 	}

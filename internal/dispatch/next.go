@@ -23,6 +23,7 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 		d.refused(name, "next", err)
 		return bus.NextReply{Error: err.Error()}
 	}
+	d.refusals.over(refusal{name, "next"})
 	if lease != nil {
 		// Row before answer: a lease that the slave does not hear of is found by
 		// the request's id when it asks again, but an answer without a row would
@@ -34,39 +35,73 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 	return bus.NextReply{Lease: lease}
 }
 
+// lease claims by what is known of the slave, and if that gives nothing by what the
+// rows say of it now, which is also what a refusal stands on. Only then it waits.
 func (d *Dispatcher) lease(ctx context.Context, name string, n bus.Next) (*farm.Lease, error) {
+	if who, ok := d.known.get(name); ok {
+		lease, err := d.leaseTo(ctx, who, n, d.claim)
+		if err == nil && lease != nil || errors.Is(err, errDismissed) {
+			return lease, err
+		}
+		d.known.forget(name)
+	}
 	slave, err := d.slave(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	claim, err := d.claimFor(ctx, slave, n)
+	targets, err := d.cfg.Store.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who := acquaintance{slave: slave, targets: targets}
+	lease, err := d.leaseTo(ctx, who, n, d.await)
+	if lease != nil {
+		d.known.keep(name, who)
+	}
+	return lease, err
+}
+
+// leaseTo claims a job, by await or without waiting.
+func (d *Dispatcher) leaseTo(
+	ctx context.Context, who acquaintance, n bus.Next, claim func(ctx, waiting context.Context, c store.ClaimRequest) (*farm.Lease, error),
+) (*farm.Lease, error) {
+	c, err := d.claimFor(ctx, who, n)
 	if err != nil {
 		return nil, err
 	}
 	// A slave that asks anew has its answer to what it asked before, or forgot it.
-	d.questions.dismiss(slave.ID, n.Request)
-	waiting, over := d.questions.begin(ctx, slave.ID, n.Request)
+	d.questions.dismiss(who.slave.Name, n.Request)
+	waiting, over := d.questions.begin(ctx, who.slave.Name, n.Request)
 	defer over()
-	lease, err := d.await(ctx, waiting, claim)
+	lease, err := claim(ctx, waiting, c)
 	if cause := context.Cause(waiting); lease == nil && err == nil && errors.Is(cause, errDismissed) {
 		return nil, cause
 	}
 	return lease, err
 }
 
-func (d *Dispatcher) claimFor(ctx context.Context, slave store.SlaveRow, n bus.Next) (store.ClaimRequest, error) {
-	c := store.ClaimRequest{Slave: slave.ID, Request: n.Request, Token: rand.Text(), Length: d.cfg.Lease}
+func (d *Dispatcher) claimFor(ctx context.Context, who acquaintance, n bus.Next) (store.ClaimRequest, error) {
+	c := store.ClaimRequest{
+		Slave: who.slave.ID, Request: n.Request, Token: rand.Text(), Length: d.cfg.Lease, Most: d.cfg.ProjectLeases,
+		Memory: who.slave.Memory,
+	}
 	if n.Request == "" {
 		return c, errors.New("a request for work without an id, which a repeat could not name")
 	}
-	rows, err := d.cfg.Store.Targets(ctx)
+	packages, err := d.cfg.Store.PackagesOf(ctx, who.slave)
 	if err != nil {
 		return c, err
 	}
-	for _, r := range rows { // in the farm's order, lowest Python first
+	if packages != nil {
+		c.Packages = map[int64][]string{}
+	}
+	for _, r := range who.targets { // in the farm's order, lowest Python first
 		for _, t := range n.Targets {
 			if r.Target == t {
 				c.Targets = append(c.Targets, r.ID)
+				if packages != nil {
+					c.Packages[r.ID] = packages.On(t.String())
+				}
 			}
 		}
 	}
@@ -86,13 +121,8 @@ func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest) (
 	defer deadline.Stop()
 	for waiting.Err() == nil {
 		woken := d.wake.next()
-		lease, ok, err := d.cfg.Store.Claim(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			lease.Limits = d.cfg.Limits.Fill()
-			return &lease, nil
+		if lease, err := d.claim(ctx, waiting, c); lease != nil || err != nil {
+			return lease, err
 		}
 		d.waits()
 		select {
@@ -103,4 +133,15 @@ func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest) (
 		}
 	}
 	return nil, nil
+}
+
+// claim is one look at the queue.
+func (d *Dispatcher) claim(ctx, _ context.Context, c store.ClaimRequest) (*farm.Lease, error) {
+	lease, ok, err := d.cfg.Store.Claim(ctx, c)
+	if err != nil || !ok {
+		return nil, err
+	}
+	// What took too long before has a limit of its own, which is more, or the recipe's is.
+	lease.Limits = lease.Limits.With(lease.Recipe).Over(d.cfg.Limits).Fill()
+	return &lease, nil
 }

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,16 @@ func TestLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Limits = farm.Limits{Timeout: time.Minute} })
 	l := w.lease("a", "demo")
-	if l.Token == "" || l.Job != w.job("demo").ID || l.Build == 0 {
+	if l.Token == "" || l.Job != w.Job("demo").ID || l.Build == 0 {
 		t.Errorf("the lease is %+v", l)
 	}
+	if since := time.Since(l.Release); since < 0 || since > time.Hour { // as the release's row says
+		t.Errorf("the release is said to be of %v", l.Release)
+	}
 	want := farm.Lease{
-		Token: l.Token, Job: l.Job, Build: l.Build, Package: "demo", Version: "1.0", Target: young(), Length: time.Hour,
+		Token: l.Token, Job: l.Job, Build: l.Build, Release: l.Release, Package: "demo", Version: "1.0", Target: young(), Length: time.Hour,
 		Sdist:  farm.Sdist{Filename: "demo-1.0.tar.gz", URL: "http://index.example/demo", SHA256: "abc", Size: 7},
-		Limits: farm.Limits{Timeout: time.Minute, LogLimit: farm.DefaultLogLimit},
+		Limits: farm.Limits{Timeout: time.Minute}.Fill(),
 	}
 	if diff := cmp.Diff(want, *l); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -36,8 +40,8 @@ func TestLease(t *testing.T) {
 func TestLowestPythonFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.queue("first", young())
-	w.queue("second", old())
+	w.Queue("first", young())
+	w.Queue("second", old())
 	for i, want := range []farm.Target{old(), young()} {
 		if l := w.ask("a", want.String(), young(), old()); l == nil || l.Target != want {
 			t.Errorf("job %d is %+v, want one for %s", i+1, l, want)
@@ -50,7 +54,7 @@ func TestOnlyFittingWork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.poll = time.Millisecond
-	w.queue("demo", old())
+	w.Queue("demo", old())
 	if l := w.ask("a", "1", young()); l != nil {
 		t.Errorf("was given %+v", l)
 	}
@@ -65,8 +69,8 @@ func TestOnlyFittingWork(t *testing.T) {
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.queue("one", young())
-	w.queue("two", young())
+	w.Queue("one", young())
+	w.Queue("two", young())
 	first := w.ask("a", "r")
 	if diff := cmp.Diff(first, w.ask("a", "r")); diff != "" {
 		t.Errorf("(-first +repeated)\n%s", diff)
@@ -84,10 +88,10 @@ func TestRepeats(t *testing.T) {
 func TestRepeatsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, name := range []string{"p1", "p2", "p3", "p4"} {
-		w.queue(name, young())
-	}
 	const times = 8
+	for i := range times { // one for each, so that none finds all jobs taken, and nothing in the ledger yet
+		w.Queue(fmt.Sprintf("p%d", i), young())
+	}
 	got := make(chan *farm.Lease, times)
 	for range times {
 		go func() { got <- w.ask("a", "r") }()
@@ -125,7 +129,7 @@ func TestNewWorkWakes(t *testing.T) {
 	w := newWorld(t)
 	w.run()
 	one, two := w.asking("a", "1"), w.asking("b", "1")
-	w.queue("demo", young())
+	w.Queue("demo", young())
 	select {
 	case r := <-one:
 		if r.Lease == nil || r.Lease.Package != "demo" {
@@ -137,7 +141,7 @@ func TestNewWorkWakes(t *testing.T) {
 		}
 		two = one
 	}
-	w.queue("more", young())
+	w.Queue("more", young())
 	if r := <-two; r.Lease == nil || r.Lease.Package != "more" {
 		t.Errorf("the other was given %+v", r)
 	}
@@ -163,8 +167,8 @@ func TestWaitEnds(t *testing.T) {
 func TestPausedSlaveWaits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.queue("demo", young())
-	w.exec(`update slaves set paused = true where name = 'a'`)
+	w.Queue("demo", young())
+	w.Exec(`update slaves set paused = true where name = 'a'`)
 	reply := w.asking("a", "1")
 	if !w.beat("a").Paused || w.beat("b").Paused {
 		t.Error("beats tell the wrong slave to pause")
@@ -185,9 +189,10 @@ func TestPausedSlaveWaits(t *testing.T) {
 func TestDismissed(t *testing.T) {
 	t.Parallel()
 	for name, word := range map[string]func(*world){
-		"a hello":          func(w *world) { w.hello("a") },
-		"the last beat":    func(w *world) { w.Beat(w.t.Context(), "a", bus.Beat{Leaving: true}) },
-		"another question": func(w *world) { w.asking("a", "new") },
+		"a hello":                   func(w *world) { w.hello("a") },
+		"the last beat":             func(w *world) { w.Beat(w.t.Context(), "a", bus.Beat{Leaving: true}) },
+		"another question":          func(w *world) { w.asking("a", "new") },
+		"a hello to another master": func(w *world) { w.Overheard("a", bus.Hello{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -199,8 +204,8 @@ func TestDismissed(t *testing.T) {
 				t.Errorf("the old question is answered with %+v", r)
 			}
 			// What asks anew may have the first, the other slave has the second.
-			w.queue("one", young())
-			w.queue("two", young())
+			w.Queue("one", young())
+			w.Queue("two", young())
 			if r := <-other; r.Lease == nil {
 				t.Errorf("another slave's question is answered with %+v", r)
 			}
@@ -216,8 +221,9 @@ func TestKeptQuestion(t *testing.T) {
 	w.run()
 	kept := w.asking("a", "r")
 	w.Hello(t.Context(), "a", bus.Hello{Asking: "r"})
+	w.Overheard("a", bus.Hello{Asking: "r"})
 	w.beat("a")
-	w.queue("demo", young())
+	w.Queue("demo", young())
 	if r := <-kept; r.Lease == nil {
 		t.Errorf("answered with %+v", r)
 	}
@@ -242,9 +248,9 @@ func TestNextRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.queue("demo", young())
+			w.Queue("demo", young())
 			if c.setup != "" {
-				w.exec(c.setup)
+				w.Exec(c.setup)
 			}
 			if r := w.Next(t.Context(), c.slave, c.next); r.Lease != nil || !strings.Contains(r.Error, c.want) {
 				t.Errorf("answered with %+v, want %q", r, c.want)
@@ -258,17 +264,17 @@ func TestNextRefuses(t *testing.T) {
 func TestQuestions(t *testing.T) {
 	t.Parallel()
 	var q questions
-	one, over1 := q.begin(t.Context(), 1, "x")
-	two, over2 := q.begin(t.Context(), 1, "y")
-	three, over3 := q.begin(t.Context(), 2, "x")
+	one, over1 := q.begin(t.Context(), "a", "x")
+	two, over2 := q.begin(t.Context(), "a", "y")
+	three, over3 := q.begin(t.Context(), "b", "x")
 	go func() { <-one.Done(); over1() }()
-	q.dismiss(1, "y") // returns when over1 was called
+	q.dismiss("a", "y") // returns when over1 was called
 	if !errors.Is(context.Cause(one), errDismissed) || two.Err() != nil || three.Err() != nil {
 		t.Errorf("ended: %v, %v, %v", context.Cause(one), two.Err(), three.Err())
 	}
 	over2()
 	over3()
-	q.dismiss(1, "")
+	q.dismiss("a", "")
 	if len(q.open) != 0 {
 		t.Errorf("%d slaves are still in the book", len(q.open))
 	}

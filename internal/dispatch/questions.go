@@ -15,7 +15,7 @@ var errDismissed = errors.New("the slave does not wait for this answer any more"
 // slave that does not speak of a question ends it.
 type questions struct {
 	mu   sync.Mutex
-	open map[int64]map[*question]bool
+	open map[string]map[*question]bool
 }
 
 type question struct {
@@ -25,13 +25,13 @@ type question struct {
 }
 
 // begin makes ctx end when the question does. over must be called at the end.
-func (q *questions) begin(ctx context.Context, slave int64, request string) (_ context.Context, over func()) {
+func (q *questions) begin(ctx context.Context, slave string, request string) (_ context.Context, over func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	one := &question{request: request, cancel: cancel, over: make(chan struct{})}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.open == nil {
-		q.open = map[int64]map[*question]bool{}
+		q.open = map[string]map[*question]bool{}
 	}
 	if q.open[slave] == nil {
 		q.open[slave] = map[*question]bool{}
@@ -51,7 +51,7 @@ func (q *questions) begin(ctx context.Context, slave int64, request string) (_ c
 // dismiss ends a slave's questions but those under the request kept ("": none is
 // kept), and returns when their claims are committed or never will be: what is
 // freed then includes them.
-func (q *questions) dismiss(slave int64, kept string) {
+func (q *questions) dismiss(slave string, kept string) {
 	for _, one := range q.list(slave) {
 		if one.request != kept {
 			one.cancel(errDismissed)
@@ -60,7 +60,16 @@ func (q *questions) dismiss(slave int64, kept string) {
 	}
 }
 
-func (q *questions) list(slave int64) []*question {
+// drop is dismiss for who cannot wait.
+func (q *questions) drop(slave, kept string) {
+	for _, one := range q.list(slave) {
+		if one.request != kept {
+			one.cancel(errDismissed)
+		}
+	}
+}
+
+func (q *questions) list(slave string) []*question {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var list []*question

@@ -11,7 +11,8 @@
 // folder has a whole cluster or none. The kernel ends the server when its
 // master dies, however it dies, and the next Start waits for that end, clears
 // what was left and lets Postgres recover; every commit that was acknowledged
-// is there. Two masters never share a folder.
+// is there. Two masters never share a folder. A socket folder whose master was
+// killed is removed by the next server that starts, whatever its data.
 //
 // It never deletes data, never listens on a network, never runs the server as
 // root, and never moves data to another major version.

@@ -38,6 +38,7 @@ type Server struct {
 	cluster cluster
 	lock    *lock
 	log     logFile
+	socket  *proc.TempDir // that of the Address
 	child   *proc.Child
 
 	closing sync.Once
@@ -150,6 +151,9 @@ func (s *Server) release() error {
 	errs = append(errs, forget(s.cfg.Dir))
 	if s.log.file != nil {
 		errs = append(errs, s.log.file.Close())
+	}
+	if s.socket != nil {
+		errs = append(errs, s.socket.Release())
 	}
 	// The lock last: whoever gets it finds nothing half done.
 	errs = append(errs, s.lock.release())

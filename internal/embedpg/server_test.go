@@ -160,6 +160,44 @@ func sharedMemory(t *testing.T, dir string) string {
 	return fields[1]
 }
 
+// TestSocketFoldersOfKilledMastersAreSwept by whoever starts next, on whatever
+// data; that of a living one stays.
+func TestSocketFoldersOfKilledMastersAreSwept(t *testing.T) {
+	t.Parallel()
+	dead, alive := folder(t), folder(t)
+	cmd, _ := startMaster(t, dead)
+	other, _ := startMaster(t, alive)
+	defer killMaster(t, other, alive)
+	var sockets []string
+	for _, dir := range []string{dead, alive} {
+		socket, err := os.Readlink(filepath.Join(dir, "socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets = append(sockets, socket)
+	}
+	killMaster(t, cmd, dead)
+	start(t, quick(folder(t)))
+	if _, err := os.Stat(sockets[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket folder %s of a killed master is left: %v", sockets[0], err)
+	}
+	if _, err := os.Stat(filepath.Join(sockets[1], ".s.PGSQL.5432")); err != nil {
+		t.Errorf("that of a living one: %v", err)
+	}
+}
+
+// killMaster also waits for the end of the server, which writes in the folder.
+func killMaster(t *testing.T, cmd *exec.Cmd, dir string) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // says "killed", which is what we did
+	if err := awaitOrphans(context.Background(), filepath.Join(dir, "data"), orphanPatience); err != nil {
+		t.Error(err)
+	}
+}
+
 func startMaster(t *testing.T, dir string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])

@@ -32,17 +32,18 @@ func (a Address) URLFor(db string) string {
 // newAddress makes a folder that only the server's user and root can enter:
 // whoever reaches the socket is believed to be the database's owner. It is a
 // fresh one below the system's temporary folder because a socket's path must
-// be short, which the data's need not be.
-func newAddress(u proc.User) (Address, error) {
-	dir, err := proc.SharedTempDir(socketPrefix+"*", u)
+// be short, which the data's need not be. It is locked for as long as we live:
+// those of killed masters go when the next one makes its own, though it may have
+// other data.
+func newAddress(u proc.User) (Address, *proc.TempDir, error) {
+	dir, err := proc.NewTempDir(socketPrefix, u)
 	if err != nil {
-		return Address{}, err
+		return Address{}, nil, err
 	}
-	a := Address{dir}
-	if err := errors.Join(os.Chmod(dir, 0o700), u.Chown(dir)); err != nil {
-		return Address{}, errors.Join(err, a.remove())
+	if err := errors.Join(os.Chmod(dir.Path, 0o700), u.Chown(dir.Path)); err != nil {
+		return Address{}, nil, errors.Join(err, dir.Remove())
 	}
-	return a, nil
+	return Address{dir.Path}, dir, nil
 }
 
 // remove deletes the folder and what Postgres puts there, and nothing else: a
@@ -61,12 +62,15 @@ func (a Address) remove() error {
 	if !info.IsDir() {
 		return fmt.Errorf("remove socket folder %s: not a folder", a.folder)
 	}
-	for _, name := range []string{".s.PGSQL." + port, ".s.PGSQL." + port + ".lock"} {
+	for _, name := range []string{".s.PGSQL." + port, ".s.PGSQL." + port + ".lock", proc.TempLock} {
 		if err := os.Remove(filepath.Join(a.folder, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	return os.Remove(a.folder)
+	if err := os.Remove(a.folder); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil // somebody may have swept it meanwhile
 }
 
 // publish notes the address in the server's folder, for Find and for whoever

@@ -78,7 +78,7 @@ func (s *Server) choose(ctx context.Context, have int) (binaries, error) {
 // launch starts the server's process.
 func (s *Server) launch(bin binaries) error {
 	var err error
-	if s.Address, err = newAddress(s.cluster.user); err != nil {
+	if s.Address, s.socket, err = newAddress(s.cluster.user); err != nil {
 		return err
 	}
 	// Noted before the socket exists, so that a crash leaves nothing unknown.

@@ -10,29 +10,6 @@ type Sdist struct {
 	Size     int64  `json:"size"`   // bytes; 0 when the upstream does not say
 }
 
-// Limits bound one build. Zero means the default.
-type Limits struct {
-	Timeout  time.Duration `json:"timeout"`   // wall clock
-	LogLimit int64         `json:"log_limit"` // bytes of log that are kept
-}
-
-// The defaults of Limits.
-const (
-	DefaultTimeout  = 30 * time.Minute
-	DefaultLogLimit = 10 << 20
-)
-
-// Fill returns l with the defaults in its gaps.
-func (l Limits) Fill() Limits {
-	if l.Timeout <= 0 {
-		l.Timeout = DefaultTimeout
-	}
-	if l.LogLimit <= 0 {
-		l.LogLimit = DefaultLogLimit
-	}
-	return l
-}
-
 // Lease is one job given to one slave for a while.
 type Lease struct {
 	Token   string        `json:"token"`   // random; names this lease alone
@@ -42,7 +19,9 @@ type Lease struct {
 	Version string        `json:"version"` // normalized version (PEP 440)
 	Target  Target        `json:"target"`  //
 	Sdist   Sdist         `json:"sdist"`   //
+	Release time.Time     `json:"release"` // when the upstream published it; zero: not told
 	Limits  Limits        `json:"limits"`  //
+	Recipe  Recipe        `json:"recipe"`  // how this build differs from all others
 	Length  time.Duration `json:"length"`  // renew at a third of it
 }
 
@@ -56,7 +35,7 @@ type File struct {
 // Record is what a slave tells of one build beside its wheels (design 6).
 type Record struct {
 	Seconds   float64   `json:"seconds"`        // of wall clock
-	PeakRSS   int64     `json:"peak_rss_bytes"` // of the largest process
+	PeakRSS   int64     `json:"peak_rss_bytes"` // of all its processes together, looked at four times a second
 	Started   time.Time `json:"started"`
 	Ended     time.Time `json:"ended"`
 	Sandbox   string    `json:"sandbox"` // "bwrap" or "none"
@@ -64,4 +43,15 @@ type Record struct {
 	PipVer    string    `json:"pip"`
 	Compiler  string    `json:"compiler"`
 	OS        string    `json:"os"`
+	Recipe    Recipe    `json:"recipe,omitzero"` // that was applied
+	Sdist     Sdist     `json:"sdist,omitzero"`  // that pip took, as it came
+	// Requires is what pip took from indexes beside it: what the build requires.
+	Requires []Requirement `json:"requires,omitempty"`
+	Contacts []Contact     `json:"contacts,omitempty"` // past the indexes
+	// Env is of the environment what tells one build from another; a recipe's is in Recipe.
+	Env       map[string]string `json:"environment,omitempty"`
+	Imports   *Imports          `json:"imports,omitempty"`   // of the wheel's modules; null: not tried
+	CauseFrom Source            `json:"cause_from"`          // how the failure's cause was found: "builder", "log"; empty: not told
+	ELF       []ELF             `json:"elf,omitempty"`       // of a wheel that was built: its ELF files, as the master saw them once it accepted the wheel
+	Libraries []Library         `json:"libraries,omitempty"` // that these need and the wheel does not bring, with the Debian packages of the slave's system
 }

@@ -1,5 +1,10 @@
 package farm
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Outcome is how a build ended, as the slave reports it.
 type Outcome string
 
@@ -47,6 +52,18 @@ func Causes() []Cause {
 		SlaveFault, UpstreamFault, Unknown}
 }
 
+// ParseCause reads a cause's name; the error lists them.
+func ParseCause(s string) (Cause, error) {
+	if c := Cause(s); c.Valid() {
+		return c, nil
+	}
+	var known []string
+	for _, c := range Causes() {
+		known = append(known, string(c))
+	}
+	return "", fmt.Errorf("%q: want one of %s", s, strings.Join(known, " "))
+}
+
 // Valid says whether c is one of Causes.
 func (c Cause) Valid() bool {
 	for _, k := range Causes() {
@@ -57,15 +74,43 @@ func (c Cause) Valid() bool {
 	return false
 }
 
-// PackageFault says whether the cause counts against the package. The others
-// are faults of the slave or the upstream: the job is tried again elsewhere.
+// observed says whether only slave or master can know the cause, and no log.
+func (c Cause) observed() bool {
+	return c == Timeout || c == LogLimit || c == Rejected || c == SlaveLost
+}
+
+// Source says how a failure's cause was found. Empty: a slave that did not say.
+type Source string
+
+// The sources of causes.
+const (
+	FromBuilder Source = "builder" // who ran the build saw it
+	FromLog     Source = "log"     // rules read it in the log
+)
+
+// PackageFault says whether the cause counts against the package. The others are
+// faults of the slave, the network or the upstream: the job is tried again
+// elsewhere.
 func (c Cause) PackageFault() bool {
-	return c != SlaveLost && c != SlaveFault && c != UpstreamFault
+	switch c {
+	case SlaveLost, SlaveFault, Disk, Network, UpstreamFault:
+		return false
+	}
+	return true
+}
+
+// RefusedByFence begins the detail of a failure for the network that a build was not
+// allowed to reach, before the host: that is the package's own fault.
+const RefusedByFence = "refused by the fence"
+
+// Fenced says whether a build failed because its fence refused it the network.
+func (f Failure) Fenced() bool {
+	return f.Cause == Network && strings.HasPrefix(f.Detail, RefusedByFence)
 }
 
 // Failure is why a build failed.
 type Failure struct {
 	Cause  Cause  `json:"cause"`
 	Detail string `json:"detail"` // the thing itself: "ffi.h"
-	Hint   string `json:"hint"`   // what would help: "apt: libffi-dev"
+	Hint   string `json:"hint"`   // what would help: "apt: libffi-dev"; the link to a ticket may follow it
 }

@@ -1,112 +1,86 @@
 package farm
 
 import (
-	"bytes"
-	_ "embed"
-	"fmt"
 	"regexp"
 	"strings"
-	"sync"
+
+	"pinwheel/internal/pep"
 )
-
-//go:embed rules.tsv
-var rulesFile []byte
-
-// Rules tell from the words of a build's log why it failed. The table's form
-// stands at the head of rules.tsv, which is the default one.
-type Rules struct {
-	rules []rule
-	apt   map[string]string // kind and name, a tab between, to Debian packages
-}
-
-// rule is one row: first match wins, so its place in the table is its weight.
-type rule struct {
-	cause        Cause
-	pattern      *regexp.Regexp
-	detail, hint string
-}
 
 // maxDetail bounds what a log may put into a failure's detail, in bytes.
 const maxDetail = 200
 
-// LoadRules reads a table. Errors name the line.
-func LoadRules(table []byte) (*Rules, error) {
-	r := &Rules{apt: map[string]string{}}
-	n := 0
-	for line := range bytes.Lines(table) {
-		n++
-		text := strings.TrimRight(string(line), "\r\n")
-		if text == "" || strings.HasPrefix(text, "#") {
-			continue
-		}
-		if err := r.add(strings.Split(text, "\t")); err != nil {
-			return nil, fmt.Errorf("rules line %d: %w", n, err)
-		}
-	}
-	return r, nil
-}
-
-func (r *Rules) add(f []string) error {
-	if f[0] == "apt" {
-		if len(f) != 4 {
-			return fmt.Errorf("an apt row has 4 fields, this one %d", len(f))
-		}
-		r.apt[f[1]+"\t"+f[2]] = f[3]
-		return nil
-	}
-	if len(f) < 2 || len(f) > 4 {
-		return fmt.Errorf("a rule has 2 to 4 fields, this one %d", len(f))
-	}
-	if !Cause(f[0]).Valid() {
-		return fmt.Errorf("%q is not a cause", f[0])
-	}
-	re, err := regexp.Compile("(?m)" + f[1])
-	if err != nil {
-		return fmt.Errorf("pattern: %w", err)
-	}
-	f = append(f, "", "")
-	r.rules = append(r.rules, rule{Cause(f[0]), re, f[2], f[3]})
-	return nil
-}
-
-// defaultRules is compiled once: some hundred expressions are worth keeping.
-var defaultRules = sync.OnceValue(func() *Rules {
-	r, err := LoadRules(rulesFile)
-	if err != nil {
-		panic(err) // a broken table does not pass the tests
-	}
-	return r
-})
-
-// DefaultRules are those of the embedded rules.tsv.
-func DefaultRules() *Rules { return defaultRules() }
-
-// Classify says by the default rules why a build with this excerpt failed.
+// Classify says by the built-in rules why a build with this excerpt failed.
 func Classify(excerpt string) Failure { return DefaultRules().Classify(excerpt) }
 
 // Classify applies the first rule that matches. Where none does, the cause is
 // Unknown and the detail empty.
 func (r *Rules) Classify(excerpt string) Failure {
-	for _, rule := range r.rules {
-		if m := rule.pattern.FindStringSubmatchIndex(excerpt); m != nil {
-			return r.failure(rule, excerpt, m)
-		}
+	if rule, m := r.first(excerpt); rule != nil {
+		return r.failure(rule, excerpt, m)
 	}
 	return Failure{Cause: Unknown}
 }
 
-func (r *Rules) failure(rule rule, text string, m []int) Failure {
+// Explains says whether a rule matches that was written for such logs, and not only
+// one that takes what is left.
+func (r *Rules) Explains(excerpt string) bool {
+	rule, _ := r.first(excerpt)
+	return rule != nil && !rule.rest
+}
+
+// first finds the rule that has the word, and where it matches.
+func (r *Rules) first(excerpt string) (*rule, []int) {
+	folded := fold(excerpt)
+	for i := range r.rules {
+		rule := &r.rules[i]
+		if !rule.may(folded) || rule.when != nil && !rule.when.pattern.MatchString(excerpt) {
+			continue
+		}
+		if m := rule.pattern.FindStringSubmatchIndex(excerpt); m != nil {
+			return rule, m
+		}
+	}
+	return nil, nil
+}
+
+// may says without the patterns' cost whether the rule can match.
+func (r *rule) may(folded string) bool {
+	return allIn(r.needles, folded) && (r.when == nil || allIn(r.when.needles, folded))
+}
+
+func (r *Rules) failure(rule *rule, text string, m []int) Failure {
 	expand := func(template string) string {
 		s := string(rule.pattern.ExpandString(nil, template, text, m))
 		return clip(strings.Join(strings.Fields(s), " "), maxDetail)
 	}
 	f := Failure{Cause: rule.cause, Detail: expand(rule.detail)}
+	if project, ok := strings.CutPrefix(f.Detail, "@collected "); ok {
+		f.Detail = clip(collected(text, project), maxDetail)
+	}
 	if kind, ok := strings.CutPrefix(rule.hint, "@"); ok {
 		f.Hint = r.aptHint(kind, f.Detail)
 	} else {
 		f.Hint = expand(rule.hint)
 	}
+	if rule.ticket != "" {
+		f.Hint = strings.TrimPrefix(f.Hint+"; see "+rule.ticket, "; ")
+	}
 	return f
+}
+
+var collecting = regexp.MustCompile(`(?m)^ *Collecting (([\w.-]+)[^\s;]*)`)
+
+// collected is the requirement by which pip collected a project last, else the
+// project.
+func collected(text, project string) string {
+	found := project
+	for _, m := range collecting.FindAllStringSubmatch(text, -1) {
+		if pep.NormalizeName(m[2]) == pep.NormalizeName(project) {
+			found = m[1]
+		}
+	}
+	return found
 }
 
 func (r *Rules) aptHint(kind, name string) string {
@@ -116,12 +90,37 @@ func (r *Rules) aptHint(kind, name string) string {
 	return ""
 }
 
-// rank is the place of the first rule that matches one line, or -1.
-func (r *Rules) rank(line string) int {
-	for i, rule := range r.rules {
-		if rule.pattern.MatchString(line) {
-			return i
-		}
+// Judge says why a failed build failed. What its slave saw stands, whatever the
+// log says: a limit, a signal, what came out. What it read in the log is read anew,
+// by these rules, so that every build is judged alike whenever and by whomever it
+// was built, and what no rule knows any more is Unknown. A slave that does not say
+// which of both it did keeps its word where the rules know nothing.
+func (r *Rules) Judge(told Failure, from Source, excerpt string) Failure {
+	if excerpt == "" || told.observed(from) {
+		return told
 	}
-	return -1
+	read := r.Classify(excerpt)
+	if read.Cause == Unknown && from == "" {
+		return told
+	}
+	return read
+}
+
+// observed says whether somebody saw the cause, rather than read it.
+func (f Failure) observed(from Source) bool {
+	if from != "" || f.Cause.observed() {
+		return from == FromBuilder || f.Cause.observed()
+	}
+	// A slave of before there were sources: by the words that its builder used.
+	switch f.Cause {
+	case SlaveFault, WrongWheel:
+		return true
+	case OutOfMemory:
+		return f.Detail == "killed"
+	case Crashed:
+		return strings.HasPrefix(f.Detail, "ended by a signal: ")
+	case BuildBackend:
+		return f.Detail == "pip was content, but there is no wheel"
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package farm
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ const (
 	tellingShare  = 1200      // bytes of an excerpt for lines that a rule knows
 	maxLine       = 900       // bytes of one line: pip's longest telling one names two URLs with their hashes
 	maxTelling    = 2000      // lines that the rules are tried on
+	lastLines     = 3         // of each part of a rule that looks across lines
 	gap           = "[...]\n" // stands for lines left out
 )
 
@@ -22,17 +24,6 @@ var (
 	// ansi is what terminals would obey: CSI and OSC sequences (ECMA-48).
 	ansi = regexp.MustCompile(`\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])`)
 )
-
-// signs are what a line must hold, in lower case, for the rules to be tried on
-// it: wide on purpose, and much cheaper than a hundred expressions.
-func signs() []string {
-	return []string{"error", "exception", "fatal", "cannot", "can't", "can not", "could not",
-		"unable", "not found", "no such", "no module", "no package", "no matching", "must be",
-		"installed", "require", "killed", "exhausted", "memory", "bad_alloc", "no space", "quota",
-		"undefined", "refused", "timed out", "unreachable", "fault", "abort", "invalid", "conflict",
-		"missing", "python 2", "resolve", "make", "ninja", "retrying", "deprecated", "ioctl",
-		"warning: requested", "name or service", "reset by peer", "exit code", "failed", "version"}
-}
 
 // Excerpt picks by the default rules the lines of a log that tell why its
 // build failed.
@@ -64,27 +55,36 @@ func (r *Rules) Excerpt(log []byte) string {
 	return joinPicked(lines, pick)
 }
 
+// hit is a line that a rule knows.
+type hit struct{ rank, line int }
+
 // decisive gives the lines that rules match, by the rule's place and then by
 // their own, each text once.
 func (r *Rules) decisive(lines []string) []int {
-	type hit struct{ rank, line int }
-	var hits []hit
-	seen, signs := map[string]bool{}, signs()
-	for i := len(lines) - 1; i >= 0 && len(seen) < maxTelling; i-- {
-		if seen[lines[i]] || !holdsAny(strings.ToLower(lines[i]), signs) {
-			continue
-		}
-		seen[lines[i]] = true
-		if k := r.rank(lines[i]); k >= 0 {
-			hits = append(hits, hit{k, i})
+	text := strings.Join(lines, "\n")
+	whole := fold(text)
+	folded := strings.Split(whole, "\n")
+	var able []int // rules that may match somewhere
+	for k, rule := range r.rules {
+		if rule.may(whole) && (rule.when == nil || rule.when.pattern.MatchString(text)) {
+			able = append(able, k)
 		}
 	}
-	slices.SortFunc(hits, func(a, b hit) int {
-		if a.rank != b.rank {
-			return a.rank - b.rank
+	hits := r.across(able, folded)
+	seen := map[string]bool{}
+	for i := len(lines) - 1; i >= 0 && len(seen) < maxTelling; i-- {
+		if seen[lines[i]] {
+			continue
 		}
-		return a.line - b.line
-	})
+		rank, tried := r.rank(able, lines[i], folded[i])
+		if tried {
+			seen[lines[i]] = true
+		}
+		if rank >= 0 {
+			hits = append(hits, hit{rank, i})
+		}
+	}
+	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Or(a.rank-b.rank, a.line-b.line) })
 	var out []int
 	for _, h := range hits {
 		out = append(out, h.line)
@@ -92,8 +92,43 @@ func (r *Rules) decisive(lines []string) []int {
 	return out
 }
 
-func holdsAny(s string, parts []string) bool {
-	return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(s, p) })
+// rank is the place of the first rule that matches one line, or -1, and whether
+// any was tried.
+func (r *Rules) rank(able []int, line, folded string) (rank int, tried bool) {
+	for _, k := range able {
+		if !allIn(r.rules[k].needles, folded) {
+			continue
+		}
+		if tried = true; r.rules[k].pattern.MatchString(line) {
+			return k, true
+		}
+	}
+	return -1, tried
+}
+
+// across finds what the rules need that look across lines, or at more than one: of
+// each of their parts the last lines that have it.
+func (r *Rules) across(able []int, folded []string) []hit {
+	var hits []hit
+	for _, k := range able {
+		rule := r.rules[k]
+		var parts []needles
+		if rule.crosses {
+			parts = rule.needles
+		}
+		if rule.when != nil {
+			parts = append(slices.Clone(parts), rule.when.needles...)
+		}
+		for _, part := range parts {
+			for i, n := len(folded)-1, 0; i >= 0 && n < lastLines; i-- {
+				if part.in(folded[i]) {
+					hits = append(hits, hit{k, i})
+					n++
+				}
+			}
+		}
+	}
+	return hits
 }
 
 func joinPicked(lines []string, pick map[int]bool) string {
@@ -124,19 +159,28 @@ func cleanLines(s string) []string {
 }
 
 // Clean makes foreign text safe for a terminal and a database: valid UTF-8,
-// no NUL, no control characters but tab and newline, no terminal sequences, no
-// characters that turn the direction of writing.
+// no NUL, no control characters but tab and newline, no terminal sequences, and
+// nothing that is not seen or turns the direction of writing: text that looks like
+// another one is believed.
 func Clean(s string) string {
 	s = ansi.ReplaceAllString(strings.ToValidUTF8(s, "\uFFFD"), "")
 	return strings.Map(func(c rune) rune {
-		if c == '\t' || c == '\n' {
+		if c == '\t' || c == '\n' || shows(c) {
 			return c
 		}
-		if unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) {
-			return -1
-		}
-		return c
+		return -1
 	}, s)
+}
+
+// shows says whether a character is one that people see, or a blank of its own width.
+// What fonts draw as nothing is often a letter or a mark by its category.
+func shows(c rune) bool {
+	if c < utf8.RuneSelf {
+		return c >= ' ' && c != '\x7f'
+	}
+	const emptyBraille = '\u2800'
+	return unicode.IsGraphic(c) && c != emptyBraille &&
+		!unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // clip cuts s to n bytes at the start of a character.

@@ -1,6 +1,10 @@
 package farm
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // State is where a job stands (docs/states.md).
 type State string
@@ -26,7 +30,9 @@ func States() []State {
 func moves(from State) []State {
 	switch from {
 	case Waiting:
-		return []State{Queued, Covered, Skipped}
+		// Built: as of Queued, good work may come after its lease was lost.
+		// Failed: the build requirement that it waits for cannot come any more.
+		return []State{Queued, Covered, Skipped, Built, Failed}
 	case Queued:
 		return []State{Waiting, Leased, Covered, Skipped, Built}
 	case Leased:
@@ -35,9 +41,12 @@ func moves(from State) []State {
 		return []State{Queued}
 	case Failed:
 		// Built, Covered: a slave that was thought lost may still bring a good wheel.
-		return []State{Queued, Waiting, Built, Covered}
-	case Covered, Skipped:
-		return []State{Queued, Waiting}
+		// Skipped: it failed of an sdist that was replaced by one that is not for us.
+		return []State{Queued, Waiting, Built, Covered, Skipped}
+	case Covered:
+		return []State{Queued, Waiting, Skipped}
+	case Skipped:
+		return []State{Queued, Waiting, Covered}
 	}
 	return nil
 }
@@ -75,5 +84,56 @@ const (
 	PriorityOperator Priority = 10 // an operator's word
 	PriorityNew      Priority = 20 // a new release
 	PriorityWanted   Priority = 30 // asked for, and without any usable wheel
-	PriorityBacklog  Priority = 40 // everything else
+	PriorityBacklog  Priority = 40 // everything else, but for these:
+	PriorityUpstream Priority = 50 // the upstream has a wheel for this target
+	PriorityYanked   Priority = 60 // withdrawn by its owner (PEP 592)
+	PriorityLast     Priority = 70 // took too long once: after all others
 )
+
+// Priorities lists every priority, the first to be built first.
+func Priorities() []Priority {
+	return []Priority{PriorityOperator, PriorityNew, PriorityWanted, PriorityBacklog, PriorityUpstream, PriorityYanked,
+		PriorityLast}
+}
+
+// Word is what people read and write for it: "operator", "new" and so on.
+func (p Priority) Word() string {
+	switch p {
+	case PriorityOperator:
+		return "operator"
+	case PriorityNew:
+		return "new"
+	case PriorityWanted:
+		return "wanted"
+	case PriorityBacklog:
+		return "backlog"
+	case PriorityUpstream:
+		return "upstream-wheel"
+	case PriorityYanked:
+		return "yanked"
+	case PriorityLast:
+		return "last"
+	}
+	return "priority " + strconv.Itoa(int(p))
+}
+
+// MarshalText writes the word: so it stands in all JSON.
+func (p Priority) MarshalText() ([]byte, error) { return []byte(p.Word()), nil }
+
+// UnmarshalText is ParsePriority.
+func (p *Priority) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePriority(string(text))
+	return err
+}
+
+// ParsePriority reads a priority's word; the error lists them.
+func ParsePriority(s string) (Priority, error) {
+	var words []string
+	for _, p := range Priorities() {
+		if p.Word() == s {
+			return p, nil
+		}
+		words = append(words, p.Word())
+	}
+	return 0, fmt.Errorf("%q is no priority; there are %s", s, strings.Join(words, ", "))
+}

@@ -20,10 +20,14 @@ func TestMoves(t *testing.T) {
 		{"the lease is lost", Leased, Queued, true},
 		{"another target's wheel serves it", Leased, Covered, true},
 		{"good work after its lease was lost", Queued, Built, true},
+		{"good work for one that waits again", Waiting, Built, true},
 		{"good work after it was given up", Failed, Built, true},
 		{"a maintainer tries again", Failed, Queued, true},
 		{"the reason to skip it falls", Skipped, Queued, true},
 		{"the wheel that covered it goes", Covered, Queued, true},
+		{"the policy changes its mind about upstream wheels", Covered, Skipped, true},
+		{"and again", Skipped, Covered, true},
+		{"the sdist of which it failed was replaced by one that is not for this Python", Failed, Skipped, true},
 
 		{"a failure without a lease", Queued, Failed, false},
 		{"a published wheel is taken back by a failure", Built, Failed, false},
@@ -76,7 +80,7 @@ func TestParseState(t *testing.T) {
 
 func TestPrioritiesAreInOrder(t *testing.T) {
 	t.Parallel()
-	order := []Priority{PriorityOperator, PriorityNew, PriorityWanted, PriorityBacklog}
+	order := []Priority{PriorityOperator, PriorityNew, PriorityWanted, PriorityBacklog, PriorityUpstream, PriorityYanked, PriorityLast}
 	if !slices.IsSorted(order) || len(slices.Compact(slices.Clone(order))) != len(order) {
 		t.Errorf("%v: lower must be sooner", order)
 	}
@@ -85,7 +89,7 @@ func TestPrioritiesAreInOrder(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range Causes() {
-		want := c != SlaveLost && c != SlaveFault && c != UpstreamFault
+		want := !slices.Contains([]Cause{SlaveLost, SlaveFault, Disk, Network, UpstreamFault}, c)
 		if c.PackageFault() != want {
 			t.Errorf("%s counts against the package: %v", c, !want)
 		}

@@ -3,6 +3,7 @@ package farm
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"pinwheel/internal/pep"
@@ -54,15 +55,20 @@ func (t *Target) UnmarshalText(b []byte) error {
 }
 
 // PythonRank orders targets by Python version numerically, so that cp39 comes
-// before cp311: of several targets the lowest builds first (design 4).
+// before cp311: of several targets the lowest builds first (design 4). It is 0 for
+// what is no ABI tag. No pattern is used: plans ask it of every job of a farm.
 func (t Target) PythonRank() int {
-	m := abiForm.FindStringSubmatch(t.ABI)
-	if m == nil {
+	digits, ok := strings.CutPrefix(t.ABI, "cp")
+	if !ok || digits == "" || digits[0] < '2' || digits[0] > '3' {
 		return 0
 	}
-	var major, minor int
-	fmt.Sscan(m[1], &major) // digits by the pattern: cannot be wrong
-	fmt.Sscan(m[2], &minor)
+	major, minor, rest := int(digits[0]-'0'), 0, digits[1:]
+	for len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' {
+		minor, rest = minor*10+int(rest[0]-'0'), rest[1:]
+	}
+	if len(rest) == len(digits)-1 || minor > 99 {
+		return 0
+	}
 	return major*100 + minor
 }
 
@@ -70,7 +76,7 @@ func (t Target) PythonRank() int {
 // are held against it when the full version is not known.
 func (t Target) Python() string {
 	r := t.PythonRank()
-	return fmt.Sprintf("%d.%d", r/100, r%100)
+	return strconv.Itoa(r/100) + "." + strconv.Itoa(r%100)
 }
 
 // Tags are the wheel tags that pip on this target accepts, best first.

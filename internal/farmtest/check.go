@@ -18,6 +18,7 @@ import (
 
 	"pinwheel/internal/audit"
 	"pinwheel/internal/depot"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/publish"
 	"pinwheel/internal/store"
 )
@@ -109,6 +110,10 @@ func (f Farm) checkProject(t testing.TB, name string) {
 	wantHTML := map[string]string{}
 	wantJSON := map[string]string{}
 	for _, w := range row.Wheels {
+		if row.Withheld() || w.Quarantined {
+			f.checkWithheld(t, base, w)
+			continue
+		}
 		f.checkWheel(t, base, w)
 		wantHTML[w.Filename] = w.SHA256 + " " + w.MetadataSHA256
 		wantJSON[w.Filename] = fmt.Sprintf("%s %s %d", w.SHA256, w.MetadataSHA256, w.Size)
@@ -137,6 +142,25 @@ func (f Farm) checkWheel(t testing.TB, base string, w store.WheelRow) {
 	}
 	if got := sum(get(t, base+url.PathEscape(w.Filename)+".metadata", "*/*")); got != w.MetadataSHA256 {
 		t.Errorf("%s.metadata has SHA-256 %s, its row says %s", w.Filename, got, w.MetadataSHA256)
+	}
+	var record farm.BuildRecord
+	if err := json.Unmarshal(get(t, base+url.PathEscape(w.Filename)+".build.json", "*/*"), &record); err != nil || record.Wheel.SHA256 != w.SHA256 {
+		t.Errorf("the build record of %s is of %+v, %v", w.Filename, record.Wheel, err)
+	}
+}
+
+// checkWithheld asks for a wheel as somebody does who has an old page.
+func (f Farm) checkWithheld(t testing.TB, base string, w store.WheelRow) {
+	t.Helper()
+	for _, file := range []string{w.Filename, w.Filename + ".metadata", w.Filename + ".build.json"} {
+		resp, err := http.Get(base + url.PathEscape(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s is withheld, and is sent: %s", file, resp.Status)
+		}
 	}
 }
 

@@ -32,17 +32,21 @@ func Python(t testing.TB) pip.Python {
 }
 
 // StartSlave runs a slave on the state folder dir until the test ends, or Stop.
-func StartSlave(t testing.TB, natsURL string, creds []byte, dir string, py pip.Python) *Slave {
+func StartSlave(t testing.TB, natsURL string, creds []byte, dir string, py pip.Python, change ...func(*agent.Config)) *Slave {
 	t.Helper()
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: natsURL, Creds: creds, Label: "slave", Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := agent.New(t.Context(), agent.Config{
-		Conn: conn, StateDir: filepath.Join(dir, "slave"), Python: py, Mode: builder.Bwrap,
+	cfg := agent.Config{
+		Conn: conn, StateDir: filepath.Join(dir, "slave"), Targets: []agent.Target{{Python: py}}, Mode: builder.Bwrap,
 		User: proc.BuildUser(), Version: "test", Log: log,
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	a, err := agent.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ type chosen struct {
 // choose picks what was asked for. Named versions and all of them are wanted on
 // every target; the newest is another one where the Python is another one.
 func choose(p pypi.Project, ask Ask, targets []store.TargetRow) ([]chosen, error) {
+	if p.Status == statusQuarantined {
+		return nil, fmt.Errorf("%s: the upstream holds the project back (quarantined): %s", p.Name, cmp.Or(p.StatusReason, "it gives no reason"))
+	}
 	if len(p.Releases) == 0 {
 		return nil, fmt.Errorf("%s: the upstream has no release of it", p.Name)
 	}
@@ -29,7 +33,7 @@ func choose(p pypi.Project, ask Ask, targets []store.TargetRow) ([]chosen, error
 	releases := p.Releases
 	if len(ask.Versions) > 0 {
 		var err error
-		if releases, err = named(p, ask.Versions); err != nil {
+		if releases, err = byVersion(p, ask.Versions); err != nil {
 			return nil, err
 		}
 	}
@@ -42,9 +46,9 @@ func choose(p pypi.Project, ask Ask, targets []store.TargetRow) ([]chosen, error
 	return out, nil
 }
 
-// named finds each version once, however often and in whatever spelling it was
+// byVersion finds each version once, however often and in whatever spelling it was
 // asked for.
-func named(p pypi.Project, versions []string) ([]pypi.Release, error) {
+func byVersion(p pypi.Project, versions []string) ([]pypi.Release, error) {
 	var out []pypi.Release
 	taken := map[int]bool{}
 	for _, want := range versions {

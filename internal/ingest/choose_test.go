@@ -114,29 +114,3 @@ func TestChooseNothing(t *testing.T) {
 		})
 	}
 }
-
-func TestWishes(t *testing.T) {
-	t.Parallel()
-	list := []chosen{
-		{release("1.0.0"), young()},
-		{release("2.0", needs(">=3.13.5")), young()},
-		{release("2.0", needs(">=3.13")), old()},
-		{release("3.0", onlyWheel), young()},
-		{release("2004d"), young()},
-	}
-	var got []string
-	for _, w := range wishes(list, farm.PriorityNew) {
-		reason, _, _ := strings.Cut(w.Verdict.Reason, ":")
-		got = append(got, strings.Join([]string{w.Version, w.Target.ABI, string(w.Verdict.State), reason}, " "))
-		if w.Priority != farm.PriorityNew {
-			t.Errorf("%s has priority %d", w.Version, w.Priority)
-		}
-	}
-	want := []string{
-		"1.0.0 cp313 queued ", "2.0 cp313 queued ", "2.0 cp39 skipped requires-python", "3.0 cp313 skipped no sdist",
-		"2004d cp313 skipped legacy version",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}

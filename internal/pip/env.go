@@ -26,6 +26,9 @@ func (py Python) CleanEnv(home, bundle string) []string {
 		"PYTHONNOUSERSITE=1",
 		"GIT_TERMINAL_PROMPT=0",
 	}
+	if py.HostPlatform != "" {
+		env = append(env, "_PYTHON_HOST_PLATFORM="+py.HostPlatform)
+	}
 	if bundle != "" {
 		for _, name := range []string{"PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"} {
 			env = append(env, name+"="+bundle)

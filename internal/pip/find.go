@@ -2,8 +2,6 @@ package pip
 
 import (
 	"context"
-	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,9 +11,6 @@ import (
 
 	"pinwheel/internal/proc"
 )
-
-//go:embed probe.py
-var probeScript string
 
 // ErrNoPython says that no interpreter here can build.
 var ErrNoPython = errors.New("no usable Python: apt install python3 python3-pip python3-venv, or name one with --python")
@@ -114,13 +109,5 @@ func interrogate(ctx context.Context, path string, user proc.User) (Python, erro
 	if err != nil {
 		return Python{}, fmt.Errorf("%s: run as %s: %w", path, user, err)
 	}
-	var answer struct {
-		Python
-		Venv bool `json:"venv"`
-	}
-	if err := json.Unmarshal([]byte(out), &answer); err != nil {
-		return Python{}, fmt.Errorf("%s: read what it says of itself: %w", path, err)
-	}
-	answer.Path = path
-	return answer.Python, answer.usable(answer.Venv)
+	return ReadAnswer(path, out)
 }

@@ -79,21 +79,42 @@ func TestAskSaysWhyNot(t *testing.T) {
 
 func TestUsable(t *testing.T) {
 	t.Parallel()
-	good := Python{Path: "p", Pip: "23.0", ABI: "cp311", Platform: "linux_x86_64"}
+	good := Python{Path: "p", Version: "3.11.2", Pip: "23.0", Venv: true, ABI: "cp311", Platform: "linux_x86_64"}
 	pypy := good
 	pypy.ABI = ""
 	mac := good
 	mac.Platform = "macosx_11_0_arm64"
-	if err := good.usable(true); err != nil {
-		t.Error(err)
+	noVenv, old, two := good, good, good
+	noVenv.Venv, old.Pip = false, "8.1.2"
+	two.Version, two.Venv, two.ABI = "2.7.18", false, "cp27mu"
+	noPip := two
+	noPip.Pip = ""
+	for _, py := range []Python{good, two} {
+		if err := py.usable(); err != nil {
+			t.Error(err)
+		}
 	}
 	for _, c := range []struct {
 		py   Python
-		venv bool
 		want string
-	}{{good, false, "python3-venv"}, {pypy, true, "not a CPython"}, {mac, true, "not a CPython on Linux"}} {
-		if err := c.py.usable(c.venv); err == nil || !strings.Contains(err.Error(), c.want) {
+	}{{noVenv, "python3-venv"}, {pypy, "not a CPython"}, {mac, "not a CPython on Linux"}, {noPip, "apt install python-pip"},
+		{old, "at least 9"}} {
+		if err := c.py.usable(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("usable(%+v) = %v, want %q", c.py, err, c.want)
+		}
+	}
+}
+
+func TestCanBuild(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pip   string
+		wheel bool
+		want  string
+	}{{"23.1", false, ""}, {"24.0", false, ""}, {"9.0.3", true, ""}, {"23.0.1", false, "apt install python3-setuptools python3-wheel"}} {
+		err := Python{Path: "p", Version: "3.11.2", Pip: c.pip, Wheel: c.wheel}.CanBuild()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("pip %s, wheel %v: %v, want %q", c.pip, c.wheel, err, c.want)
 		}
 	}
 }

@@ -12,22 +12,13 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
-
-	"pinwheel/internal/pep"
 )
 
 // downloading is how a pip without reports says what it takes.
 var downloading = regexp.MustCompile(`(?m)^ *Downloading (https?://\S+)`)
 
 // hasReport says whether pip knows `install --report`: since 22.2.
-func hasReport(pip string) bool {
-	v, err := pep.ParseVersion(pip)
-	if err != nil {
-		return false
-	}
-	first, err := pep.ParseVersion("22.2")
-	return err == nil && v.Compare(first) >= 0
-}
+func hasReport(pip string) bool { return Python{Pip: pip}.pipIs("22.2") }
 
 // readReport reads from an installation report what the one requirement was
 // taken from.

@@ -65,6 +65,9 @@ func (s settingList) find(key string) string {
 }
 
 func settings(ctx context.Context, py Python) (settingList, error) {
+	if !py.pipIs("10") { // it cannot list them; of the files nothing is known then
+		return settingList{":env:.index-url": os.Getenv("PIP_INDEX_URL"), ":env:.cert": os.Getenv("PIP_CERT")}, nil
+	}
 	out, err := command{argv: []string{py.Path, "-m", "pip", "config", "list"}, env: os.Environ(), dir: "/"}.output(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask pip for its settings: %w", err)

@@ -106,7 +106,7 @@ const maxSharedPath = 72
 // caller removes the folder.
 func SharedTempDir(pattern string, users ...User) (string, error) {
 	var refused []string
-	for _, base := range []string{os.TempDir(), "/var/tmp", "/tmp"} {
+	for _, base := range tempBases() {
 		dir, err := sharedBelow(base, pattern, users)
 		if err == nil {
 			return dir, nil
@@ -115,6 +115,9 @@ func SharedTempDir(pattern string, users ...User) (string, error) {
 	}
 	return "", fmt.Errorf("make a shared temporary folder: %s", strings.Join(refused, "; "))
 }
+
+// tempBases are the folders that a shared one may lie in.
+func tempBases() []string { return []string{os.TempDir(), "/var/tmp", "/tmp"} }
 
 func sharedBelow(base, pattern string, users []User) (string, error) {
 	dir, err := os.MkdirTemp(base, pattern)

@@ -21,9 +21,15 @@ import (
 // roleVariable turns a copy of the test binary into a parent that can be killed.
 const roleVariable = "PROC_TEST_ROLE"
 
+// prefixVariable tells one that owns a folder how it is to begin.
+const prefixVariable = "PROC_TEST_PREFIX"
+
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVariable) == "parent" {
+	switch os.Getenv(roleVariable) {
+	case "parent":
 		parent()
+	case "owner":
+		owner(os.Getenv(prefixVariable))
 	}
 	os.Exit(m.Run())
 }

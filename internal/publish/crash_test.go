@@ -67,26 +67,45 @@ func writeUntilKilled(ctx context.Context) error {
 }
 
 // TestKilledAnywhere kills a publisher at each of its points in turn, while one
-// project comes, one grows and one goes. The site must be sound each time, and
-// whoever comes next must finish the work.
+// project comes, one grows, one shrinks, one is withheld and one goes. The site must
+// be sound each time, and whoever comes next must finish the work: a new process, or
+// another master's, which wrote here before and does not know that one has died.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
+	t.Run("and started again", func(t *testing.T) {
+		t.Parallel()
+		killedAnywhere(t, func(w *world, _ *Publisher) *Publisher { return w.publisher() })
+	})
+	t.Run("and another goes on", func(t *testing.T) {
+		t.Parallel()
+		killedAnywhere(t, func(_ *world, other *Publisher) *Publisher { return other })
+	})
+}
+
+func killedAnywhere(t *testing.T, next func(*world, *Publisher) *Publisher) {
 	w := newWorld(t)
 	p := w.publisher()
 	for n := 1; ; n++ {
 		// Projects of their own each time: the number of points must not grow.
-		goes, grows := fmt.Sprintf("goes-%d", n), fmt.Sprintf("grows-%d", n)
+		goes, grows, shrinks, held := fmt.Sprintf("goes-%d", n), fmt.Sprintf("grows-%d", n), fmt.Sprintf("shrinks-%d", n), fmt.Sprintf("held-%d", n)
 		w.build(artifact{project: goes, version: "1.0"})
 		w.build(artifact{project: grows, version: "1.0"})
+		w.build(artifact{project: shrinks, version: "1.0"})
+		w.build(artifact{project: shrinks, version: "2.0"})
+		w.build(artifact{project: held, version: "1.0"})
 		w.write(p)
 		w.remove(goes)
+		w.remove(shrinks, "1.0")
+		w.setStatus(held, "quarantined", "")
 		w.build(artifact{project: grows, version: "1.1"})
 		w.build(artifact{project: fmt.Sprintf("comes-%d", n), version: "1.0"})
 		point, finished := w.killAt(n)
 		checkSite(t, w.site())
-		p = w.publisher() // the next start
+		w.checkRows()
+		p = next(w, p)
 		w.write(p)
 		checkSite(t, w.site())
+		w.checkRows()
 		checkCopies(t, w.site())
 		if left := w.stale(); len(left) != 0 {
 			t.Errorf("killed after %s: still stale: %v", point, left)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -27,11 +28,41 @@ func (p *Publisher) lock(ctx context.Context, name string) (unlock func(), err e
 	if err != nil {
 		return nil, fmt.Errorf("lock site: %w", err)
 	}
-	if err := waitLock(ctx, f); err != nil {
+	err = waitLock(ctx, f)
+	if err == nil && name == rootLock {
+		err = p.mark(f)
+	}
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock site with %s: %w", f.Name(), err)
 	}
-	return func() { f.Close() }, nil // closing unlocks
+	return func() {
+		if name == rootLock {
+			_, _ = f.WriteAt([]byte(lockFree), 0) // at worst the next one sweeps for nothing
+		}
+		f.Close() // which unlocks
+	}, nil
+}
+
+// What stands in the lock file of the root index.
+const (
+	lockHeld = "x"
+	lockFree = "."
+)
+
+// mark notes in the lock file that it is held. If that stands there already, the
+// one before died over its work, be it another process: what it left half-made
+// beside the root index is nobody's, and looked for once more.
+func (p *Publisher) mark(f *os.File) error {
+	var was [1]byte
+	if _, err := f.ReadAt(was[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(was[:]) == lockHeld {
+		p.swept.Store(false)
+	}
+	_, err := f.WriteAt([]byte(lockHeld), 0)
+	return err
 }
 
 // waitLock asks again and again rather than blocking in the kernel, where ctx

@@ -120,7 +120,7 @@ func (p *Publisher) withdrawNow(ctx context.Context, gone []store.StalePage) err
 	}
 	defer unlock()
 	failed := map[string]error{}
-	p.withdraw(ctx, gone, failed)
+	p.withdraw(ctx, gone, nil, failed) // of no project, hence of no wheels
 	var errs []error
 	for _, err := range failed {
 		errs = append(errs, err)
@@ -142,7 +142,7 @@ func (p *Publisher) relinkAll(ctx context.Context, pages []store.StalePage) erro
 		if err != nil {
 			continue // without rows there are no wheels; writing the page says the rest
 		}
-		for _, w := range page.Wheels {
+		for _, w := range page.Offered() {
 			if err := p.relink(page.Package, w); err != nil {
 				errs = append(errs, fmt.Errorf("link %s anew: %w", w.Filename, err))
 			}
@@ -161,6 +161,9 @@ func (p *Publisher) relink(project string, w store.WheelRow) error {
 		if err := placeMetadata(dir, w, w.Metadata); err != nil {
 			return err
 		}
+	}
+	if err := replaceRecord(dir, w); err != nil {
+		return err
 	}
 	if _, err := os.Lstat(dir.Path(w.Filename)); errors.Is(err, fs.ErrNotExist) {
 		return dir.Commit(nil) // it is placed with the page

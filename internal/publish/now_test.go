@@ -33,6 +33,7 @@ func TestRepair(t *testing.T) {
 	w.spoil("foo/index.html", "nothing")
 	w.spoil("foo/more", "")
 	w.spoil("foo/"+wheel.Name+".metadata", strings.Repeat("x", len(before["foo/"+wheel.Name+".metadata"])))
+	w.spoil("foo/"+wheel.Name+recordSuffix, "{}")
 	w.spoil("foo/index.json.gz", before["bar/index.json.gz"])
 	w.must(os.RemoveAll(filepath.Join(simple, "bar")))
 	w.must(os.RemoveAll(filepath.Join(simple, "blocked")))
@@ -95,8 +96,8 @@ func TestRenderIsWhatIsWritten(t *testing.T) {
 	w.must(err)
 	files, err := Render(page)
 	w.must(err)
-	if len(files) != 6 {
-		t.Errorf("%d files, want two pages, their copies and two METADATA", len(files))
+	if len(files) != 8 {
+		t.Errorf("%d files, want two pages, their copies, two METADATA and two build records", len(files))
 	}
 	for name, body := range RenderRoot([]string{"foo"}) {
 		files["../"+name] = body

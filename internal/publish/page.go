@@ -8,11 +8,27 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pinwheel/internal/store"
 )
 
-// apiVersion is the version of the simple API that the pages are written in
-// (PEP 629, 700).
-const apiVersion = "1.1"
+// The versions of the simple API that pages are written in (PEP 629, 700): a page
+// that tells the status of its project needs a later one (PEP 792).
+const (
+	apiVersion       = "1.1"
+	apiVersionStatus = "1.4"
+)
+
+// hasStatus says whether there is something to tell: projects are active if
+// nothing is said.
+func hasStatus(p store.Page) bool { return p.Status != "" && p.Status != "active" }
+
+func versionOf(p store.Page) string {
+	if hasStatus(p) {
+		return apiVersionStatus
+	}
+	return apiVersion
+}
 
 // uploadTime is PEP 700's form: UTC, with microseconds.
 const uploadTime = "2006-01-02T15:04:05.000000Z"
@@ -21,21 +37,38 @@ const uploadTime = "2006-01-02T15:04:05.000000Z"
 // in, and hundreds of thousands of them are written. Whatever goes in is escaped
 // there, however harmless it should be.
 
-func openHTML(title string) []byte {
+func openHTML(title, version string, more ...[2]string) []byte {
 	b := make([]byte, 0, 4096)
 	b = append(b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"...)
-	b = append(b, "<meta name=\"pypi:repository-version\" content=\""+apiVersion+"\">\n<title>"...)
+	for _, m := range append([][2]string{{"pypi:repository-version", version}}, more...) {
+		b = append(b, "<meta"...)
+		b = attribute(b, "name", m[0])
+		b = attribute(b, "content", m[1])
+		b = append(b, ">\n"...)
+	}
+	b = append(b, "<title>"...)
 	b = append(b, html.EscapeString(title)...)
 	return append(b, "</title>\n</head>\n<body>\n"...)
 }
 
 func closeHTML(b []byte) []byte { return append(b, "</body>\n</html>\n"...) }
 
+// statusMeta is the project's status as HTML has it (PEP 792).
+func statusMeta(p store.Page) (list [][2]string) {
+	if hasStatus(p) {
+		list = append(list, [2]string{"pypi:project-status", p.Status})
+		if p.StatusReason != "" {
+			list = append(list, [2]string{"pypi:project-status-reason", p.StatusReason})
+		}
+	}
+	return list
+}
+
 // projectHTML is a project's page (PEP 503). The metadata attribute has its new
 // name only: with the old one, pip 22.3 to 23.0 throws the wheels away (PEP 714).
-func projectHTML(project string, entries []entry) []byte {
-	title := "Links for " + project
-	b := openHTML(title)
+func projectHTML(p store.Page, entries []entry) []byte {
+	title := "Links for " + p.Package
+	b := openHTML(title, versionOf(p), statusMeta(p)...)
 	b = append(b, "<h1>"+html.EscapeString(title)+"</h1>\n"...)
 	for _, e := range entries {
 		b = append(b, `<a href="`...)
@@ -69,14 +102,19 @@ func href(filename string) string {
 	return strings.ReplaceAll(url.PathEscape(filename), "+", "%2B")
 }
 
-// The JSON form of a project's page (PEP 691, 700, 714). It must never have the
+// The JSON form of a project's page (PEP 691, 700, 714, 792). It must never have the
 // key dist-info-metadata: pip 22.3 to 23.0 crashes on it.
 type (
 	jsonProject struct {
-		Meta     jsonMeta   `json:"meta"`
-		Name     string     `json:"name"`
-		Versions []string   `json:"versions"`
-		Files    []jsonFile `json:"files"`
+		Meta     jsonMeta    `json:"meta"`
+		Name     string      `json:"name"`
+		Status   *jsonStatus `json:"project-status,omitempty"`
+		Versions []string    `json:"versions"`
+		Files    []jsonFile  `json:"files"`
+	}
+	jsonStatus struct {
+		Status string `json:"status"`
+		Reason string `json:"reason,omitempty"`
 	}
 	jsonMeta struct {
 		APIVersion string `json:"api-version"`
@@ -90,6 +128,7 @@ type (
 		UploadTime     string     `json:"upload-time"`
 		Yanked         any        `json:"yanked"` // a bool, or the reason
 		CoreMetadata   jsonHashes `json:"core-metadata"`
+		BuildRecord    string     `json:"_build-record"` // ours: where it is, like url
 	}
 	jsonHashes struct {
 		SHA256 string `json:"sha256"`
@@ -97,10 +136,13 @@ type (
 )
 
 // projectJSON is a project's page; entries are in order, hence versions too.
-func projectJSON(project string, entries []entry) ([]byte, error) {
+func projectJSON(p store.Page, entries []entry) ([]byte, error) {
 	page := jsonProject{
-		Meta: jsonMeta{apiVersion}, Name: project,
+		Meta: jsonMeta{versionOf(p)}, Name: p.Package,
 		Versions: make([]string, 0, 8), Files: make([]jsonFile, 0, len(entries)),
+	}
+	if hasStatus(p) {
+		page.Status = &jsonStatus{p.Status, p.StatusReason}
 	}
 	for i, e := range entries {
 		// Equal versions are neighbours, whatever their spelling.
@@ -119,6 +161,7 @@ func (e entry) json() jsonFile {
 		RequiresPython: e.RequiresPython, Size: e.Size,
 		UploadTime: e.Published.UTC().Truncate(time.Microsecond).Format(uploadTime),
 		Yanked:     e.yanked(), CoreMetadata: jsonHashes{e.MetadataSHA256},
+		BuildRecord: href(e.Filename + recordSuffix),
 	}
 }
 
@@ -139,7 +182,7 @@ type rootForm struct {
 
 // rootHTML is the root index (PEP 503).
 func rootHTML() rootForm {
-	return rootForm{open: openHTML("Simple index"), close: closeHTML(nil), name: func(b []byte, n string, _ bool) []byte {
+	return rootForm{open: openHTML("Simple index", apiVersion), close: closeHTML(nil), name: func(b []byte, n string, _ bool) []byte {
 		n = html.EscapeString(n)
 		b = append(b, `<a href="`...)
 		b = append(b, n...)

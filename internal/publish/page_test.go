@@ -35,12 +35,12 @@ func TestPages(t *testing.T) {
 	silent := row(t, "foo-1!2.0-py3-none-any.whl", "1!2.0")
 	silent.Yanked = true
 	entries := []entry{plain, yanked, silent}
-	body, err := projectJSON("foo", entries)
+	body, err := projectJSON(store.Page{Package: "foo", Status: "active"}, entries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for file, got := range map[string][]byte{
-		"project.html": projectHTML("foo", entries), "project.json": body,
+		"project.html": projectHTML(store.Page{Package: "foo"}, entries), "project.json": body,
 		"root.html": rootHTML().page([]string{"bar", "foo"}), "root.json": rootJSON().page([]string{"bar", "foo"}),
 		"empty.html": rootHTML().page(nil), "empty.json": rootJSON().page(nil),
 	} {

@@ -80,7 +80,10 @@ func TestRealPip(t *testing.T) {
 	w.build(artifact{project: "Demo.App", version: "1.11"})
 	w.build(artifact{project: "Demo.App", version: "2.0", requiresPython: ">=3.999"})
 	w.build(artifact{project: "demo-dep", version: "0.1"})
+	w.build(artifact{project: "evil", version: "1.0"})
 	w.yank("Demo.App", "1.11", "it is <broken> & \"bad\"")
+	w.setStatus("demo-dep", "archived", "finished") // nothing that pip minds
+	w.setStatus("evil", "quarantined", "malware")
 	w.write(w.publisher())
 	site := web.New(web.Config{Store: w.Store, Depot: w.depot, SiteDir: w.site(), Log: zerolog.Nop(), Version: "test"})
 	for _, python := range pythons(t) {
@@ -102,6 +105,7 @@ func TestRealPip(t *testing.T) {
 					}
 				}
 				pipAgain(t, python, srv.URL, seen)
+				pipRefused(t, python, srv.URL)
 			})
 		}
 	}
@@ -175,6 +179,23 @@ func pipAgain(t *testing.T, python, url string, seen *requests) {
 		}
 		if got := seen.answers(); len(got) != 1 || got[0] != want {
 			t.Errorf("pages were answered with %q, want %s", got, want)
+		}
+	}
+}
+
+// pipRefused tries to get a wheel that is withheld, by its page and by its address.
+func pipRefused(t *testing.T, python, url string) {
+	t.Helper()
+	dir := t.TempDir()
+	for what, want := range map[string]string{
+		"evil": "No matching distribution found for evil",
+		url + "/simple/evil/evil-1.0-py3-none-any.whl": "404",
+	} {
+		cmd := exec.CommandContext(t.Context(), python, "-m", "pip", "--isolated", "--disable-pip-version-check", "download",
+			"--no-cache-dir", "--no-deps", "--index-url", url+"/simple/", "--dest", dir, what)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("pip download %s: %v, want %q:\n%s", what, err, want, out)
 		}
 	}
 }

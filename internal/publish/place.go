@@ -75,6 +75,9 @@ func (p *Publisher) place(ctx context.Context, dir *atomicfile.Folder, w store.W
 		}
 	}
 	p.at(crash.PublishWheel, w.Package)
+	if err := p.placeRecord(ctx, dir, w); err != nil {
+		return err
+	}
 	if hasSize(dir.Path(w.Filename+metadataSuffix), w.MetadataSize) {
 		return nil
 	}

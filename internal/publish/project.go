@@ -23,43 +23,50 @@ const (
 )
 
 // writeProject makes a project's folder agree with its rows, of which there is at
-// least one. The order makes a crash between any two steps harmless; forgetting
-// that the page was stale comes after all of them.
-func (p *Publisher) writeProject(ctx context.Context, project string, wheels []store.WheelRow) error {
-	path, err := p.projectDir(project)
+// least one, and takes down what is gone from it. The order makes a crash between
+// any two steps harmless; forgetting that the page was stale comes after all of them.
+func (p *Publisher) writeProject(ctx context.Context, page store.Page, gone []store.Withdrawn) error {
+	path, err := p.projectDir(page.Package)
 	if err != nil {
 		return err
 	}
 	dir := atomicfile.In(path)
 	defer dir.Close()
+	// Without those that are withheld: the page goes on without them, and their links
+	// go; the depot keeps the files, so that all is back with the next writing.
+	wheels := page.Offered()
 	// Files first, names and all. A crash after them leaves files that no page names.
-	entries, missing := p.placeAll(ctx, dir, project, wheels)
+	entries, missing := p.placeAll(ctx, dir, page.Package, wheels)
 	if err := dir.Commit(nil); err != nil {
 		return err
 	}
-	if len(entries) == 0 {
+	if err := ctx.Err(); err != nil {
+		return err // then nothing is known of what is missing
+	}
+	// A page without a file serves nobody, but what must go does not wait for what is lost.
+	if len(entries) == 0 && missing != nil && len(gone) == 0 && len(wheels) == len(page.Wheels) {
 		return missing
 	}
 	// Then the pages. A crash among them leaves some of them old: they name fewer
 	// files, or others, and all of those are still there.
-	p.at(crash.PublishFiles, project)
-	if err := p.writePage(dir, project, entries); err != nil {
+	p.at(crash.PublishFiles, page.Package)
+	if err := p.writePage(dir, page, entries); err != nil {
 		return err
 	}
-	p.at(crash.PublishPages, project)
+	p.at(crash.PublishPages, page.Package)
 	// Then what no page names any more.
-	if err := clean(path, wheels); err != nil {
+	if err := p.takeDown(ctx, page.Package, gone, func() error { return clean(path, wheels) }); err != nil {
 		return err
 	}
-	p.at(crash.PublishCleaned, project)
+	p.at(crash.PublishCleaned, page.Package)
 	p.nPages.Add(1)
 	// A lost file keeps its own name off the page, not the names of the others;
 	// the page stays stale, so that it is tried again.
 	return missing
 }
 
-// projectDir makes the folder, durably: the row that would have us make it again
-// is gone soon.
+// projectDir makes the folder. Its name is flushed with those of the others that are
+// made now, before the rows go that would have us make it again.
 func (p *Publisher) projectDir(name string) (string, error) {
 	if !pep.ValidName(name) || name != pep.NormalizeName(name) {
 		return "", fmt.Errorf("make the folder of project %q: not a normalized name", name)
@@ -73,22 +80,36 @@ func (p *Publisher) projectDir(name string) (string, error) {
 		return "", fmt.Errorf("make the folder of project %s: %w", name, err)
 	}
 	p.at(crash.PublishFolder, name)
-	return dir, atomicfile.SyncDir(p.simple())
+	p.made.Store(true)
+	return dir, nil
+}
+
+// flushFolders makes the names of new folders durable.
+func (p *Publisher) flushFolders() error {
+	if !p.made.Swap(false) {
+		return nil
+	}
+	err := atomicfile.SyncDir(p.simple())
+	if err != nil {
+		p.made.Store(true)
+	}
+	return err
 }
 
 // writePage writes both forms of a page, each with its compressed copy after it,
 // which has the time of the page. After a crash in between, who compares the times
 // sees that the old copy is not of this page; who does not, as nginx, serves the
 // page before, of which no file is removed yet. The other order would be as good.
-func (p *Publisher) writePage(dir *atomicfile.Folder, project string, entries []entry) error {
-	json, err := projectJSON(project, entries)
+func (p *Publisher) writePage(dir *atomicfile.Folder, page store.Page, entries []entry) error {
+	project := page.Package
+	json, err := projectJSON(page, entries)
 	if err != nil {
 		return fmt.Errorf("write the page of %s: %w", project, err)
 	}
 	for _, f := range []struct {
 		name string
 		body []byte
-	}{{pageHTML, projectHTML(project, entries)}, {pageJSON, json}} {
+	}{{pageHTML, projectHTML(page, entries)}, {pageJSON, json}} {
 		if err := dir.Write(f.name, f.body, 0o644); err != nil {
 			return err
 		}
@@ -100,8 +121,13 @@ func (p *Publisher) writePage(dir *atomicfile.Folder, project string, entries []
 		}
 	}
 	return dir.Commit(func(name string) {
-		if name == pageHTML {
+		switch name {
+		case pageHTML:
 			p.at(crash.PublishHTML, project)
+		case pageHTML + gzipSuffix:
+			p.at(crash.PublishHTMLCopy, project)
+		case pageJSON:
+			p.at(crash.PublishJSON, project)
 		}
 	})
 }
@@ -111,7 +137,7 @@ func (p *Publisher) writePage(dir *atomicfile.Folder, project string, entries []
 func clean(dir string, wheels []store.WheelRow) error {
 	keep := map[string]bool{}
 	for _, w := range wheels {
-		keep[w.Filename], keep[w.Filename+metadataSuffix] = true, true
+		keep[w.Filename], keep[w.Filename+metadataSuffix], keep[w.Filename+recordSuffix] = true, true, true
 	}
 	found, err := os.ReadDir(dir)
 	if err != nil {

@@ -22,6 +22,8 @@ type Depot interface {
 	Path(sha256 string) (string, error)
 	// Has says whether it is there, with this size in bytes.
 	Has(sha256 string, size int64) (bool, error)
+	// DiscardUnnamed takes files out, but for those that rows name: named says which.
+	DiscardUnnamed(hashes []string, named func(hashes []string) ([]string, error)) error
 }
 
 // Config says what a Publisher works with. Zero durations mean the defaults.
@@ -68,6 +70,7 @@ type Publisher struct {
 	gzips    packers
 	marked   atomic.Bool // everything was marked stale because the site was empty
 	swept    atomic.Bool // what a crash left beside the root index is removed
+	made     atomic.Bool // a project's folder was made, and its name is not flushed
 	waited   atomic.Bool // the root index has let one round pass for a page to come
 
 	nPages, nFiles, nRoots, nFailures atomic.Int64

@@ -161,8 +161,7 @@ func TestWithdraw(t *testing.T) {
 	}
 	w.build(artifact{project: "bar", version: "1.0"})
 	w.write(p)
-	w.exec(`delete from releases where version = '2.0'`)
-	w.mark("foo")
+	w.remove("foo", "2.0")
 	w.remove("bar")
 	w.write(p)
 	checkSite(t, w.site())
@@ -171,7 +170,7 @@ func TestWithdraw(t *testing.T) {
 		files = append(files, name)
 	}
 	slices.Sort(files)
-	want := []string{"foo/foo-1.0-py3-none-any.whl", "foo/foo-1.0-py3-none-any.whl.metadata",
+	want := []string{"foo/foo-1.0-py3-none-any.whl", "foo/foo-1.0-py3-none-any.whl.build.json", "foo/foo-1.0-py3-none-any.whl.metadata",
 		"foo/index.html", "foo/index.html.gz", "foo/index.json", "foo/index.json.gz",
 		"index.html", "index.html.gz", "index.json", "index.json.gz"}
 	if diff := cmp.Diff(want, files); diff != "" {

@@ -8,13 +8,13 @@ import (
 )
 
 // Render gives the files that a project's rows make beside its wheels, by name:
-// the pages with their compressed copies and the wheels' METADATA, byte for byte
-// as they are published. A row that cannot be published is an error; so is one
-// from PageFacts.
+// the pages with their compressed copies, the wheels' METADATA and build records,
+// byte for byte as they are published. A row that cannot be published is an error; so
+// is one from PageFacts.
 func Render(page store.Page) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	var entries []entry
-	for _, w := range page.Wheels {
+	for _, w := range page.Offered() {
 		e, err := newEntry(page.Package, w)
 		if err == nil {
 			err = isMetadata(w, w.Metadata)
@@ -24,13 +24,16 @@ func Render(page store.Page) (map[string][]byte, error) {
 		}
 		entries = append(entries, e)
 		files[w.Filename+metadataSuffix] = w.Metadata
+		if files[w.Filename+recordSuffix], err = recordFile(w.Record); err != nil {
+			return nil, fmt.Errorf("render the page of %s: %s: %w", page.Package, w.Filename, err)
+		}
 	}
 	inOrder(entries)
-	body, err := projectJSON(page.Package, entries)
+	body, err := projectJSON(page, entries)
 	if err != nil {
 		return nil, fmt.Errorf("render the page of %s: %w", page.Package, err)
 	}
-	files[pageHTML], files[pageJSON] = projectHTML(page.Package, entries), body
+	files[pageHTML], files[pageJSON] = projectHTML(page, entries), body
 	return withCopies(files), nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,44 +31,33 @@ func (p *Publisher) writeStaleRoot(ctx context.Context) error {
 	if err := p.refill(ctx); err != nil {
 		return err
 	}
-	scopes, listed, err := p.staleScopes(ctx)
-	if err != nil || listed == nil {
+	root, err := p.cfg.Store.StaleRoot(ctx)
+	if err != nil || root == nil {
 		return err
 	}
 	// An index without a page that is being written would keep that name waiting
 	// for a whole pace. The pages wake us when they are there; a page that cannot be
 	// written is waited for only once.
-	if p.awaitsPage(scopes) && p.waited.CompareAndSwap(false, true) {
+	awaited, err := p.awaitsPage(ctx)
+	if err != nil {
+		return err
+	}
+	if awaited && p.waited.CompareAndSwap(false, true) {
 		return nil
 	}
 	p.waited.Store(false)
 	return p.writeRoot(ctx)
 }
 
-// awaitsPage says whether a project that is stale has no page at all.
-func (p *Publisher) awaitsPage(scopes map[string]bool) bool {
-	for name := range scopes {
-		if name != store.RootScope && !p.hasPage(name) {
-			return true
+// awaitsPage says whether a project that is stale has no page at all. All may be
+// stale, so they are looked at one by one.
+func (p *Publisher) awaitsPage(ctx context.Context) (bool, error) {
+	for name, err := range p.cfg.Store.StaleProjects(ctx) {
+		if err != nil || !p.hasPage(name) {
+			return err == nil, err
 		}
 	}
-	return false
-}
-
-// staleScopes reads which pages are stale; root is nil if the root index is not.
-func (p *Publisher) staleScopes(ctx context.Context) (scopes map[string]bool, root *store.StalePage, err error) {
-	pages, err := p.cfg.Store.StalePages(ctx, math.MaxInt32)
-	if err != nil {
-		return nil, nil, err
-	}
-	scopes = make(map[string]bool, len(pages))
-	for _, s := range pages {
-		scopes[s.Scope] = true
-		if s.Scope == store.RootScope {
-			root = &s
-		}
-	}
-	return scopes, root, nil
+	return false, nil
 }
 
 // writeRoot writes the root index. It names only projects whose page is there:
@@ -102,7 +90,8 @@ func (p *Publisher) writeRoot(ctx context.Context) error {
 }
 
 // sweepRoot removes what a crash left half-made beside the root index, where
-// nobody else writes now. It is done once: the folder is long.
+// nobody else writes now. It is done once, and after the death of another process
+// that wrote here (mark): the folder is long.
 func (p *Publisher) sweepRoot() error {
 	if p.swept.Swap(true) {
 		return nil
@@ -167,8 +156,8 @@ func (p *Publisher) expect(ctx context.Context, pages []store.StalePage) error {
 }
 
 // withdraw removes the folders of projects that have nothing to publish, in the
-// order opposite to publishing: root index, page, files.
-func (p *Publisher) withdraw(ctx context.Context, gone []store.StalePage, failed map[string]error) {
+// order opposite to publishing: root index, page, rows, files.
+func (p *Publisher) withdraw(ctx context.Context, gone []store.StalePage, down map[string][]store.Withdrawn, failed map[string]error) {
 	var rootErr error
 	for _, s := range gone {
 		if _, err := os.Lstat(filepath.Join(p.simple(), s.Scope)); err == nil {
@@ -179,7 +168,7 @@ func (p *Publisher) withdraw(ctx context.Context, gone []store.StalePage, failed
 	for _, s := range gone {
 		err := rootErr
 		if err == nil {
-			err = p.removeProject(s.Scope)
+			err = p.removeProject(ctx, s.Scope, down[s.Scope])
 		}
 		if err == nil {
 			err = p.done(ctx, s)
@@ -191,7 +180,7 @@ func (p *Publisher) withdraw(ctx context.Context, gone []store.StalePage, failed
 }
 
 // removeProject removes a folder of simple/, the pages before what they name.
-func (p *Publisher) removeProject(name string) error {
+func (p *Publisher) removeProject(ctx context.Context, name string, down []store.Withdrawn) error {
 	dir := filepath.Join(p.simple(), name)
 	for _, page := range []string{pageHTML + gzipSuffix, pageHTML, pageJSON + gzipSuffix, pageJSON} {
 		if err := os.Remove(filepath.Join(dir, page)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -199,7 +188,7 @@ func (p *Publisher) removeProject(name string) error {
 		}
 	}
 	p.at(crash.PublishWithdrawn, name)
-	return os.RemoveAll(dir)
+	return p.takeDown(ctx, name, down, func() error { return os.RemoveAll(dir) })
 }
 
 // strayGeneration is no row's: what is done under it forgets nothing.

@@ -48,7 +48,8 @@ func (p *Publisher) placeRoot(html, json *rootFile) error {
 	if err != nil {
 		return err
 	}
-	newJSON, err := json.place(func() {})
+	p.at(crash.PublishRootHTMLCopy, store.RootScope)
+	newJSON, err := json.place(func() { p.at(crash.PublishRootJSON, store.RootScope) })
 	if err != nil {
 		return err
 	}

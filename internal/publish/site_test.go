@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
+
+	"pinwheel/internal/farm"
 )
 
 // tree reads a whole site: path → content.
@@ -226,6 +229,14 @@ func checkJSON(t testing.TB, page string) {
 			t.Errorf("%s: %s has %d bytes, not %v", page, name, size, file["size"])
 		}
 		checkFile(t, page, name+".metadata", file["core-metadata"].(map[string]any)["sha256"].(string))
+		path, err := url.PathUnescape(file["_build-record"].(string))
+		if err != nil {
+			t.Error(err)
+		}
+		record := readJSON[farm.BuildRecord](t, filepath.Join(filepath.Dir(page), path))
+		if record.Wheel.Name != name || record.Wheel.SHA256 != file["hashes"].(map[string]any)["sha256"] || record.Wheel.Size != size || record.Slave == "" {
+			t.Errorf("%s: the build record of %s is of %+v", page, name, record.Wheel)
+		}
 	}
 }
 

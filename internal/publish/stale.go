@@ -87,7 +87,14 @@ func (p *Publisher) writePages(ctx context.Context, pages []store.StalePage) (ma
 	if err := p.expect(ctx, pages); err != nil {
 		return nil, err
 	}
-	written, failed, err := p.writeWheels(ctx, pages)
+	down, err := p.withdrawnOf(ctx, pages)
+	if err != nil {
+		return nil, err
+	}
+	written, failed, err := p.writeWheels(ctx, pages, down)
+	if err == nil {
+		err = p.flushFolders()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +102,16 @@ func (p *Publisher) writePages(ctx context.Context, pages []store.StalePage) (ma
 		return failed[s.Scope] != nil || slices.Contains(written, s)
 	})
 	err = p.done(ctx, written...)
-	p.withdraw(ctx, gone, failed)
+	p.withdraw(ctx, gone, down, failed)
 	p.nFailures.Add(int64(len(failed)))
 	return failed, err
 }
 
 // writeWheels writes the pages of those projects that have wheels, some at once.
 // Their rows come in one stream, of which no more is read ahead than is in work.
-func (p *Publisher) writeWheels(ctx context.Context, pages []store.StalePage) (written []store.StalePage, failed map[string]error, err error) {
+func (p *Publisher) writeWheels(
+	ctx context.Context, pages []store.StalePage, down map[string][]store.Withdrawn,
+) (written []store.StalePage, failed map[string]error, err error) {
 	var (
 		mu     sync.Mutex
 		group  errgroup.Group
@@ -113,14 +122,14 @@ func (p *Publisher) writeWheels(ctx context.Context, pages []store.StalePage) (w
 	for _, s := range pages {
 		scopes[s.Scope] = s
 	}
-	for wheels, err := range p.cfg.Store.PageFacts(ctx, slices.Collect(maps.Keys(scopes))) {
+	for page, err := range p.cfg.Store.PageFacts(ctx, slices.Collect(maps.Keys(scopes))) {
 		if err != nil {
 			group.Wait()
 			return nil, nil, err
 		}
 		group.Go(func() error {
-			project := wheels[0].Package
-			err := p.writeProject(ctx, project, wheels)
+			project := page.Package
+			err := p.writeProject(ctx, page, down[project])
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -56,10 +58,10 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(func() { w.sql.Close() })
 	w.depot, err = depot.Open(filepath.Join(w.dir, "depot"))
 	w.must(err)
-	w.must(w.AddTarget(t.Context(), target, farm.Facts{}))
+	w.must(w.AddTarget(t.Context(), target, farm.Facts{}, "test"))
 	targets, err := w.Targets(t.Context())
 	w.must(err)
-	w.must(w.EnrollSlave(t.Context(), "pi", farm.RoleSlave, "key"))
+	w.must(w.EnrollSlave(t.Context(), "pi", farm.RoleSlave, "key", "test"))
 	slave, err := w.Slave(t.Context(), "pi")
 	w.must(err)
 	w.target, w.slave = targets[0].ID, slave.ID
@@ -99,6 +101,7 @@ type artifact struct {
 	project, version string // the project as its owner spells it
 	requiresPython   string
 	requires         []string
+	padding          int // bytes that do not compress
 }
 
 // wheel makes a small pure wheel that pip installs.
@@ -122,6 +125,11 @@ func (a artifact) wheel(t testing.TB) (name string, content, metadata []byte) {
 	for _, f := range files {
 		sum := sha256.Sum256([]byte(f[1]))
 		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", f[0], base64.RawURLEncoding.EncodeToString(sum[:]), len(f[1]))
+	}
+	if a.padding > 0 {
+		pad := make([]byte, a.padding)
+		rand.NewChaCha8([32]byte{}).Read(pad)
+		files = append(files, [2]string{module + ".bin", string(pad)})
 	}
 	files = append(files, [2]string{info + "RECORD", record.String() + info + "RECORD,,\n"})
 	var b bytes.Buffer
@@ -148,20 +156,16 @@ func (w *world) build(a artifact) farm.File {
 	name, content, meta := a.wheel(w.t)
 	file := farm.File{Name: name, SHA256: hexSum(content), Size: int64(len(content))}
 	w.must(w.depot.Put(ctx, bytes.NewReader(content), file))
-	p := store.Project{Name: pep.NormalizeName(a.project), Display: a.project, Releases: []store.ReleaseFacts{
-		{Version: a.version, Raw: a.version, Sdist: farm.Sdist{Filename: "x.tar.gz"}},
-	}}
-	_, err := w.AddJobs(ctx, p, []store.Wish{{
-		Version: a.version, Target: target, Verdict: farm.Verdict{State: farm.Queued}, Priority: farm.PriorityBacklog,
-	}}, "test")
-	w.must(err)
-	token := p.Name + "/" + a.version
+	project := pep.NormalizeName(a.project)
+	storetest.Release(w.t, w.Store, a.project, target,
+		store.ReleaseFacts{Version: a.version, Raw: a.version, Sdist: farm.Sdist{Filename: "x.tar.gz"}})
+	token := project + "/" + a.version
 	lease, ok, err := w.Claim(ctx, store.ClaimRequest{
 		Slave: w.slave, Request: token, Token: token, Targets: []int64{w.target}, Length: time.Hour,
 	})
 	w.must(err)
-	if !ok || lease.Package != p.Name {
-		w.t.Fatalf("claimed %v %+v, want %s", ok, lease, p.Name)
+	if !ok || lease.Package != project {
+		w.t.Fatalf("claimed %v %+v, want %s", ok, lease, project)
 	}
 	_, err = w.FinishBuilt(ctx, store.Ending{Slave: w.slave, Token: token}, store.NewWheel{
 		File: file, MetadataSHA256: hexSum(meta), Metadata: meta, RequiresPython: a.requiresPython, Tags: []string{"py3-none-any"},
@@ -173,24 +177,65 @@ func (w *world) build(a artifact) farm.File {
 // yank says what the upstream would have said.
 func (w *world) yank(project, version, reason string) {
 	w.t.Helper()
-	p := store.Project{Name: pep.NormalizeName(project), Display: project, Releases: []store.ReleaseFacts{
-		{Version: version, Raw: version, Yanked: true, YankReason: reason, Sdist: farm.Sdist{Filename: "x.tar.gz"}},
-	}}
-	_, err := w.AddJobs(w.t.Context(), p, nil, "test")
+	a := w.agreement(project)
+	for _, r := range a.Known.Releases {
+		if r.Version == version {
+			r.Yanked, r.YankReason = true, reason
+			a.Update = append(a.Update, r)
+		}
+	}
+	w.agree(a)
+}
+
+// setStatus says what the upstream would have said (PEP 792).
+func (w *world) setStatus(project, status, reason string) {
+	w.t.Helper()
+	a := w.agreement(project)
+	a.Facts.Status, a.Facts.StatusReason = status, reason
+	w.agree(a)
+}
+
+// hold says whether the upstream holds a release back.
+func (w *world) hold(project, version string, held bool) {
+	w.t.Helper()
+	a := w.agreement(project)
+	known, err := w.KnownProjects(w.t.Context(), []string{a.Known.Name})
 	w.must(err)
+	for _, r := range known[a.Known.Name].Releases {
+		if r.Version == version {
+			r.Quarantined = held
+			a.Update = append(a.Update, r)
+		}
+	}
+	if len(a.Update) != 1 {
+		w.t.Fatalf("%d releases %s %s", len(a.Update), project, version)
+	}
+	w.agree(a)
 }
 
-// remove deletes a project, as a maintainer will be able to.
-func (w *world) remove(project string) {
+// agreement changes nothing yet but the page.
+func (w *world) agreement(project string) store.Agreement {
 	w.t.Helper()
-	w.exec(`delete from packages where name = $1`, project)
-	w.mark(project)
+	name := pep.NormalizeName(project)
+	known, err := w.KnownProjects(w.t.Context(), []string{name})
+	w.must(err)
+	return store.Agreement{Known: known[name], Facts: known[name].ProjectFacts, Page: true}
 }
 
-func (w *world) mark(project string) {
+func (w *world) agree(a store.Agreement) {
 	w.t.Helper()
-	w.exec(`insert into stale_pages (scope) values ($1), ('')
-	        on conflict (scope) do update set generation = excluded.generation`, project)
+	done, err := w.Agree(w.t.Context(), []store.Agreement{a}, nil)
+	w.must(err)
+	if len(done.Changed) > 0 {
+		w.t.Fatalf("%s has changed", a.Known.Name)
+	}
+}
+
+// remove takes a project away, or some versions of it.
+func (w *world) remove(project string, versions ...string) {
+	w.t.Helper()
+	_, err := w.Remove(w.t.Context(), project, versions, "test")
+	w.must(err)
 }
 
 func (w *world) exec(q string, args ...any) {

@@ -1,6 +1,8 @@
 package pypi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,81 +11,74 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
 
-const (
-	// acceptSimple prefers JSON, which holds more, and takes the HTML that every index has (PEP 691).
-	acceptSimple = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-	acceptJSON   = "application/json"
-)
-
-// answer is a whole body and where it really came from.
-type answer struct {
-	url    *url.URL // after redirects
-	kind   string   // media type without parameters
-	serial int64    // X-PyPI-Last-Serial; 0: none
-	body   []byte
+// question is one thing to be asked of the index.
+type question struct {
+	address string
+	accept  string
+	seen    Seen   // the answer that is known already
+	wanted  int64  // the serial that the answer must include, past all caches; 0: any
+	post    []byte // nil: a GET
+	max     int64  // bytes of the answer, uncompressed
+	list    bool   // the answer is long and taken piece by piece, so it is asked for once
+	gone    []int  // statuses that mean that there is no such thing …
+	absent  error  // … and the sentinel for that
 }
 
-// statusError is an answer that is no answer to the question.
-type statusError struct {
-	status int
-}
-
-func (e *statusError) Error() string {
-	return fmt.Sprintf("status %d %s", e.status, http.StatusText(e.status))
-}
-
-// absent says that the address is not served at all, as opposed to not served well.
-func (e *statusError) absent() bool {
-	return e.status >= 400 && e.status < 500 && !e.transient()
-}
-
-func (e *statusError) transient() bool {
-	return e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout || e.status >= 500
-}
-
-// passing is a fault that may be gone at the next try. It shows itself to backoff as a RetryAfterError when the
-// index has named a pause.
-type passing struct {
-	cause error
-	after *backoff.RetryAfterError
-}
-
-func (p *passing) Error() string { return p.cause.Error() }
-
-func (p *passing) Unwrap() []error {
-	if p.after == nil {
-		return []error{p.cause}
+func (q question) method() string {
+	if q.post != nil {
+		return http.MethodPost
 	}
-	return []error{p.cause, p.after}
+	return http.MethodGet
 }
 
-// get asks for one address until there is an answer or patience ends.
-func (c *Client) get(ctx context.Context, address, accept string) (answer, error) {
-	u, err := url.Parse(address)
+// stale is an error if an answer with this serial is older than it must be. 0, no serial, is not.
+func (q question) stale(serial int64) error {
+	if serial <= 0 || serial >= q.wanted {
+		return nil
+	}
+	return &trouble{kind: Stale, cause: &staleError{serial: serial, wanted: q.wanted}}
+}
+
+// answer is one with status 200.
+type answer struct {
+	url    *url.URL  // after redirects
+	kind   string    // media type without parameters
+	serial int64     // X-PyPI-Last-Serial; 0: none
+	etag   string    // fit to be stored
+	body   io.Reader // bounded; what goes wrong with it is the network's fault, whatever a parser says
+}
+
+// ask asks one question until there is an answer that read can take, or patience ends. What read returns is
+// repeated only when it is a passing trouble.
+func (c *Client) ask(ctx context.Context, q question, read func(answer) error) error {
+	u, err := url.Parse(q.address)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return answer{}, fmt.Errorf("GET %q: not an http or https address", address)
+		return fmt.Errorf("%s %q: not an http or https address", q.method(), q.address)
 	}
 	tries := 0
-	try := func() (answer, error) {
+	try := func() (struct{}, error) {
 		tries++
-		a, err := c.try(ctx, u, accept)
-		var p *passing
-		if err != nil && !errors.As(err, &p) {
+		err := c.try(ctx, u, q, read)
+		c.count(err)
+		var t *trouble
+		if err != nil && !(errors.As(err, &t) && t.grade == passing) {
 			err = backoff.Permanent(err)
 		}
-		return a, err
+		return struct{}{}, err
 	}
-	a, err := backoff.Retry(ctx, try, backoff.WithBackOff(c.pauses()),
+	_, err = backoff.Retry(ctx, try, backoff.WithBackOff(c.pauses()),
 		backoff.WithMaxTries(uint(c.cfg.Tries)), backoff.WithMaxElapsedTime(c.cfg.Patience))
-	return a, explain(u, tries, err)
+	return explain(q, u, tries, err)
 }
 
+// pauses grow exponentially and jitter by half, so that many farms do not come back in step.
 func (c *Client) pauses() backoff.BackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval = c.cfg.Pause
@@ -92,76 +87,101 @@ func (c *Client) pauses() backoff.BackOff {
 }
 
 // explain puts an error into words, on one line, with the address and the sentinel that it deserves.
-func explain(u *url.URL, tries int, err error) error {
+func explain(q question, u *url.URL, tries int, err error) error {
 	var permanent *backoff.PermanentError // comes through unopened when the last try was the permanent one
 	if errors.As(err, &permanent) {
 		err = permanent.Unwrap()
 	}
-	var p *passing
+	if err == nil {
+		return nil
+	}
+	asked := q.method() + " " + u.Redacted()
+	var t *trouble
 	var status *statusError
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &p):
-		return fmt.Errorf("GET %s: %w after %d tries: %w", u.Redacted(), ErrUnavailable, tries, p.cause)
-	case errors.As(err, &status) && status.status == http.StatusNotFound:
-		return fmt.Errorf("GET %s: %w: %w", u.Redacted(), ErrNotFound, err)
+	case errors.As(err, &t) && t.grade == passing:
+		return fmt.Errorf("%s: %w after %d tries: %w", asked, ErrUnavailable, tries, t)
+	case t != nil && t.grade == later:
+		return fmt.Errorf("%s: %w: %w", asked, ErrUnavailable, t)
+	case errors.As(err, &status) && slices.Contains(q.gone, status.status):
+		return fmt.Errorf("%s: %w: %w", asked, q.absent, err)
 	}
-	return fmt.Errorf("GET %s: %w", u.Redacted(), err)
+	return fmt.Errorf("%s: %w", asked, err)
 }
 
-// try asks once. The deadline holds for headers and body together: a body that drips is as bad as none.
-func (c *Client) try(ctx context.Context, u *url.URL, accept string) (answer, error) {
-	once, cancel := context.WithTimeoutCause(ctx, c.cfg.Timeout, fmt.Errorf("no whole answer within %s", c.cfg.Timeout))
-	defer cancel()
-	req, err := http.NewRequestWithContext(once, http.MethodGet, u.String(), nil)
+// try asks once.
+func (c *Client) try(ctx context.Context, u *url.URL, q question, read func(answer) error) error {
+	w := newWatch(ctx, c.cfg.Timeout, q.list)
+	defer w.end()
+	req, err := c.request(w.ctx, u, q)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	req.Header.Set("Accept", accept)
-	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	c.counts.request()
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
-		return answer{}, c.networkError(ctx, once, err)
+		return networkError(ctx, w, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return answer{}, badStatus(resp)
-	}
-	body, err := c.readBody(resp.Body)
-	if err != nil {
-		return answer{}, c.networkError(ctx, once, err)
+	serial := parseSerial(resp.Header.Get("X-PyPI-Last-Serial"))
+	switch {
+	case resp.StatusCode == http.StatusNotModified && q.seen.ETag != "":
+		return cmp.Or(q.stale(max(serial, q.seen.Serial)), ErrUnchanged)
+	case resp.StatusCode == http.StatusNotFound:
+		return cmp.Or(q.stale(serial), badStatus(resp))
+	case resp.StatusCode != http.StatusOK:
+		return badStatus(resp)
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	serial := parseSerial(resp.Header.Get("X-PyPI-Last-Serial"))
-	return answer{url: resp.Request.URL, kind: kind, serial: serial, body: body}, nil
+	b := &body{r: resp.Body, max: q.max, watch: w}
+	err = read(answer{url: resp.Request.URL, kind: kind, serial: serial, etag: cleanETag(resp.Header.Get("ETag")), body: b})
+	if err != nil && b.err != nil {
+		err = networkError(ctx, w, b.err)
+		if q.list { // what was taken of it cannot be taken back
+			err = graded(err, later)
+		}
+	}
+	return err
 }
 
-// errTooBig is not retried: the next answer would be as big.
-var errTooBig = errors.New("the answer is too big")
-
-func (c *Client) readBody(r io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, c.cfg.MaxBytes+1))
+func (c *Client) request(ctx context.Context, u *url.URL, q question) (*http.Request, error) {
+	var post io.Reader
+	if q.post != nil {
+		post = bytes.NewReader(q.post)
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method(), u.String(), post)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return nil, err
 	}
-	if int64(len(body)) > c.cfg.MaxBytes {
-		return nil, fmt.Errorf("%w: more than %d bytes", errTooBig, c.cfg.MaxBytes)
+	set := func(key, value string) {
+		if value != "" {
+			req.Header.Set(key, value)
+		}
 	}
-	return body, nil
+	set("Accept", q.accept)
+	set("User-Agent", c.cfg.UserAgent)
+	set("If-None-Match", cleanETag(q.seen.ETag))
+	if q.wanted > 0 {
+		set("Cache-Control", "no-cache")
+	}
+	if q.post != nil {
+		set("Content-Type", "text/xml")
+	}
+	return req, nil
 }
 
 // badStatus makes the error of an answer other than 200, with the pause that the index asks for.
 func badStatus(resp *http.Response) error {
-	err := &statusError{status: resp.StatusCode}
-	if !err.transient() {
-		return err
+	status := &statusError{status: resp.StatusCode}
+	t := &trouble{kind: status.kind(), cause: status}
+	if !status.transient() {
+		return t
 	}
-	p := &passing{cause: err}
+	t.grade = passing
 	if wait, ok := retryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
-		p.after = &backoff.RetryAfterError{Duration: wait}
+		t.after = &backoff.RetryAfterError{Duration: wait}
 	}
-	return p
+	return t
 }
 
 // retryAfter reads both forms of RFC 9110 section 10.2.3: seconds, or a date.
@@ -176,37 +196,33 @@ func retryAfter(value string, now time.Time) (time.Duration, bool) {
 }
 
 // networkError tells our own end from the try's and from the network's.
-func (c *Client) networkError(ctx, once context.Context, err error) error {
+func networkError(ctx context.Context, w *watch, err error) error {
 	var wrapped *url.Error // it would name the address a second time
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
 	var untrusted *tls.CertificateVerificationError
+	var known *trouble
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case once.Err() != nil:
-		return &passing{cause: context.Cause(once)}
-	case errors.Is(err, errTooBig), errors.Is(err, errRedirect):
-		return err
+	case w.ctx.Err() != nil:
+		return &trouble{kind: Hang, cause: context.Cause(w.ctx), grade: passing}
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &untrusted):
-		return fmt.Errorf("%w: %w (name the certificate bundle of this network in SSL_CERT_FILE)", ErrUnavailable, err)
+		return &trouble{kind: Network, grade: later,
+			cause: fmt.Errorf("%w (name the certificate bundle of this network in SSL_CERT_FILE)", err)}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &trouble{kind: Truncated, cause: err, grade: passing}
 	}
-	return &passing{cause: err}
+	return &trouble{kind: Network, cause: err, grade: passing}
 }
 
-func isJSONType(kind string) bool {
-	switch kind {
-	case "application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json", "application/json":
-		return true
+// cleanETag returns a validator that can be stored and sent again, or none.
+func cleanETag(s string) string {
+	if len(s) > 200 || s != clean(s) {
+		return ""
 	}
-	return false
-}
-
-func isHTMLType(kind string) bool {
-	switch kind {
-	case "application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html":
-		return true
-	}
-	return false
+	return s
 }

@@ -82,6 +82,12 @@ func newFile(base *url.URL, ref, filename string) (File, bool) {
 	return File{Filename: filename, URL: u.String()}, true
 }
 
+// maxName is far more than any project's name has, and what a file name can hold.
+const maxName = 200
+
+// possible says whether a project can have this name (PEP 508).
+func possible(name string) bool { return len(name) <= maxName && pep.ValidName(name) }
+
 // clean makes free text of strangers fit for a database and a log line: valid UTF-8, no control characters,
 // not longer than anybody writes in earnest.
 func clean(s string) string {

@@ -1,6 +1,8 @@
 package pypi
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/url"
 	"path"
 	"slices"
@@ -15,7 +17,7 @@ func FuzzHTML(f *testing.F) {
 	f.Add([]byte(`<base href="https://h.example/"><a href="demo-1.0-py3-none-any.whl" data-yanked data-requires-python="&gt;=3">x</a>`))
 	f.Add([]byte(`<a href="demo-1.0.zip"><a href="//me:pw@h/demo-1.0.zip">`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if p, err := parseHTML("demo", address(t), body); err == nil {
+		if p, err := parseHTML("demo", address(t), bytes.NewReader(body)); err == nil {
 			checkProject(t, assemble("demo", p))
 		}
 	})
@@ -26,7 +28,10 @@ func FuzzJSON(f *testing.F) {
 		{"filename":"demo-1.0.zip","url":"https://h/demo-1.0.zip","hashes":{},"yanked":"no","size":5}]}`))
 	f.Add([]byte(`{"meta":{"api-version":"1.0"},"name":"demo","files":[{"filename":"demo-1.0-py3-none-any.whl","url":"../demo-1.0-py3-none-any.whl"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if p, err := parseJSON("demo", address(t), body); err == nil {
+		if p, err := parseJSON("demo", address(t), bytes.NewReader(body)); err == nil {
+			if !json.Valid(body) {
+				t.Error("believed what is no JSON")
+			}
 			checkProject(t, assemble("demo", p))
 		}
 	})
@@ -34,14 +39,19 @@ func FuzzJSON(f *testing.F) {
 
 func FuzzDetails(f *testing.F) {
 	f.Add([]byte(`{"info":{"name":"Demo"},"last_serial":9,"releases":{"1.0":[{"filename":"demo-1.0.zip","size":3}],"old":[]}}`))
+	f.Add([]byte(`{"info":{"name":"Demo"},"releases":{"1.0":[{"filename":"demo-1.0.zip","url":"https://h/demo-1.0.zip","yanked":true,"yanked_reason":"a\u0000",
+		"requires_python":null,"digests":{"sha256":"00"},"upload_time_iso_8601":"2024-01-01T00:00:00Z"}, 5]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d, err := parseDetails("demo", body)
+		d, err := parseDetails("demo", bytes.NewReader(body))
 		if err != nil {
 			return
 		}
 		p := page{files: []File{{Filename: "demo-1.0.zip", URL: "https://h.example/demo-1.0.zip"}}}
 		d.addTo(&p)
 		checkProject(t, assemble("demo", p))
+		if alone, err := d.page(address(t)); err == nil {
+			checkProject(t, assemble("demo", alone))
+		}
 	})
 }
 

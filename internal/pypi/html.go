@@ -1,9 +1,7 @@
 package pypi
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"strconv"
@@ -27,14 +25,15 @@ type htmlPage struct {
 // parseHTML reads a PEP 503 page with its later attributes (PEP 592 yanked, PEP 629 version). at is where the
 // page came from. A page cut off, or one that names no file of the project and does not call itself an index
 // page, is an error.
-func parseHTML(normal string, at *url.URL, body []byte) (page, error) {
+func parseHTML(normal string, at *url.URL, body io.Reader) (page, error) {
 	h := htmlPage{base: withoutUser(at), page: page{partial: true}}
-	z := html.NewTokenizer(bytes.NewReader(body))
+	z := html.NewTokenizer(body)
+	z.SetMaxBuf(maxEntry)
 	for {
 		switch z.Next() {
 		case html.ErrorToken:
-			if z.Err() != io.EOF {
-				return page{}, fmt.Errorf("read HTML: %w", z.Err())
+			if err := htmlError(z.Err()); err != io.EOF {
+				return page{}, err
 			}
 			return h.end(normal)
 		case html.StartTagToken, html.SelfClosingTagToken:
@@ -47,21 +46,46 @@ func parseHTML(normal string, at *url.URL, body []byte) (page, error) {
 	}
 }
 
+// htmlError is what a tokenizer ended with. Its other errors are those of the body.
+func htmlError(err error) error {
+	if errors.Is(err, html.ErrBufferExceeded) {
+		return troubled(TooBig, "one entry of the answer has more than %d bytes", maxEntry)
+	}
+	return err
+}
+
 func (h *htmlPage) start(t html.Token) {
+	h.head(t)
+	if t.DataAtom == atom.A {
+		h.inAnchor = t.Type == html.StartTagToken
+		h.anchor(t)
+	}
+}
+
+// head reads what stands around the links.
+func (h *htmlPage) head(t html.Token) {
 	switch t.DataAtom {
 	case atom.Html:
 		h.inside = true
 	case atom.Base:
 		h.rebase(t)
 	case atom.Meta:
-		if name, _ := attribute(t, "name"); name == "pypi:repository-version" {
-			content, _ := attribute(t, "content")
-			h.marked = true
-			h.version = checkVersion(content)
-		}
-	case atom.A:
-		h.inAnchor = t.Type == html.StartTagToken
-		h.anchor(t)
+		h.meta(t)
+	}
+}
+
+// meta reads what a page says of itself (PEP 629, PEP 792).
+func (h *htmlPage) meta(t html.Token) {
+	name, _ := attribute(t, "name")
+	content, _ := attribute(t, "content")
+	switch name {
+	case "pypi:repository-version":
+		h.marked = true
+		h.version = checkVersion(content)
+	case "pypi:project-status":
+		h.status = content
+	case "pypi:project-status-reason":
+		h.reason = content
 	}
 }
 
@@ -95,7 +119,8 @@ func (h *htmlPage) anchor(t html.Token) {
 	f, ok := newFile(h.base, href, "")
 	requires, _ := attribute(t, "data-requires-python")
 	reason, yanked := attribute(t, "data-yanked")
-	f.RequiresPython, f.Yanked, f.YankReason = clean(requires), yanked, clean(reason)
+	uploaded, _ := attribute(t, "data-upload-time") // in no standard, but some mirrors have it
+	f.RequiresPython, f.Yanked, f.YankReason, f.Uploaded = clean(requires), yanked, clean(reason), parseTime(uploaded)
 	if digest, found := fragmentHash(href); ok && found {
 		f.SHA256 = strings.ToLower(digest)
 		ok = sha256Hex.MatchString(f.SHA256)
@@ -117,7 +142,7 @@ func (h *htmlPage) end(normal string) (page, error) {
 		return page{}, h.version
 	}
 	if h.inside || h.inAnchor {
-		return page{}, errors.New("the HTML page is cut off")
+		return page{}, troubled(Truncated, "the HTML page is cut off")
 	}
 	if h.marked {
 		return h.page, nil
@@ -127,7 +152,7 @@ func (h *htmlPage) end(normal string) (page, error) {
 			return h.page, nil
 		}
 	}
-	return page{}, errors.New("not an index page: HTML that names no file of the project")
+	return page{}, troubled(NotIndex, "not an index page: HTML that names no file of the project")
 }
 
 func attribute(t html.Token, key string) (string, bool) {
@@ -153,7 +178,7 @@ func fragmentHash(href string) (string, bool) {
 // checkVersion holds a page's repository version to the rule of PEP 629: another major version is not ours to read.
 func checkVersion(v string) error {
 	if major, _, _ := strings.Cut(v, "."); major != "1" {
-		return fmt.Errorf("index pages of version %q cannot be read, only 1.x", v)
+		return troubled(NotIndex, "index pages of version %q cannot be read, only 1.x", v)
 	}
 	return nil
 }

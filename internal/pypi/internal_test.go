@@ -62,6 +62,9 @@ func TestPauses(t *testing.T) {
 				a := &answers{list: c.list}
 				cl := New(Config{Simple: "https://index.example/", HTTP: &http.Client{Transport: a}})
 				_, err := cl.Project(t.Context(), "demo")
+				if c.fails != (After(err) == time.Hour) {
+					t.Errorf("to be left alone for %s", After(err))
+				}
 				if c.fails != errors.Is(err, ErrUnavailable) || (!c.fails && err != nil) {
 					t.Errorf("error is %v", err)
 				}
@@ -143,7 +146,7 @@ func TestHTML(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := parseHTML("demo-pkg", address(t), []byte(c.html))
+			p, err := parseHTML("demo-pkg", address(t), strings.NewReader(c.html))
 			checkPage(t, p, err, c.want, c.leftOut, c.err)
 		})
 	}
@@ -197,12 +200,15 @@ func TestJSON(t *testing.T) {
 		{name: "no files", json: `{"meta":{"api-version":"1.0"},"name":"demo-pkg"}`, err: "without name and files"},
 		{name: "error object", json: `{"message":"rate limited"}`, err: "without name and files"},
 		{name: "HTML", json: "\n<!doctype html>", err: "an HTML page where JSON was promised"},
-		{name: "cut off", json: `{"meta":`, err: "not the JSON of a project: unexpected end"},
-		{name: "empty", json: ``, err: "not the JSON of a project"},
+		{name: "cut off", json: `{"meta":`, err: "the JSON of a project is cut off"},
+		{name: "empty", json: ``, err: "the JSON of a project is cut off"},
+		{name: "broken", json: `{"meta":}`, err: "not the JSON of a project: invalid character"},
+		{name: "odd versions", json: `{"meta":{"api-version":"1.1"},"name":"demo-pkg","versions":[1,"1.0",null],"files":[],"project-status":5}`, leftOut: 1},
+		{name: "more behind", json: page("") + "[]", err: "more behind the JSON of a project"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := parseJSON("demo-pkg", address(t), []byte(c.json))
+			p, err := parseJSON("demo-pkg", address(t), strings.NewReader(c.json))
 			checkPage(t, p, err, c.want, c.leftOut, c.err)
 		})
 	}
@@ -213,7 +219,7 @@ func TestDetails(t *testing.T) {
 	t.Parallel()
 	ours, theirs := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	p := page{serial: 7, files: []File{{Filename: "d-1.zip", SHA256: ours}, {Filename: "d-2.zip", SHA256: ours}, {Filename: "d-3.zip"}}}
-	d, err := parseDetails("d", []byte(`{"info":{"name":"D"},"last_serial":9,"releases":{"2004d":[],"1":[
+	d, err := parseDetails("d", strings.NewReader(`{"info":{"name":"D"},"last_serial":9,"releases":{"2004d":[],"1":[
 		{"filename":"d-1.zip","size":1,"digests":{"sha256":"`+ours+`"},"upload_time_iso_8601":"2024-01-01T00:00:00.5+01:00"},
 		{"filename":"d-2.zip","size":2,"digests":{"sha256":"`+theirs+`"}},
 		{"filename":"d-3.zip","size":3,"digests":{"sha256":"`+theirs+`"}},
@@ -253,7 +259,7 @@ func TestGrouping(t *testing.T) {
 		{"no files", []string{"3"}, "", "3:-+0", 0},
 		{"legacy", []string{"2004d", "1"}, "", "2004d:-+0 1:-+0", 0},
 		{"dash in version", nil, "demo.pkg-1.0-1.tgz", "1.0-1:demo.pkg-1.0-1.tgz+0", 0},
-		{"strangers", []string{"a\nb"}, "demo-1.0.zip demo_pkg_more-1-py3-none-any.whl demo-pkg.zip demo-pkg-.zip demo-pkg-x.zip demo-pkg-1.rar", "", 7},
+		{"strangers", []string{"a\nb", ""}, "demo-1.0.zip demo_pkg_more-1-py3-none-any.whl demo-pkg.zip demo-pkg-.zip demo-pkg-x.zip demo-pkg-1.rar", "", 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,25 +2,49 @@ package pypi
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
+	"io"
 	"net/url"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"pinwheel/internal/pep"
 )
 
-// jsonPage is a project page of PEP 691 with the additions of PEP 700. Each file is decoded on its own, so that
-// one odd file costs only itself.
+// serial is a number of the changelog. PEP 691 leaves its form open: fronts make text
+// of it, as it stands in a header.
+type serial int64
+
+func (s *serial) UnmarshalJSON(b []byte) error {
+	text := string(b)
+	if len(text) > 1 && text[0] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	if text == "null" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return &json.UnmarshalTypeError{Value: "serial", Type: reflect.TypeFor[int64]()}
+	}
+	*s = serial(n)
+	return nil
+}
+
+// jsonMeta is what a page says of itself (PEP 629, PEP 691).
+type jsonMeta struct {
+	APIVersion string `json:"api-version"`
+	LastSerial serial `json:"_last-serial"`
+}
+
+// jsonPage is a project page of PEP 691 with the additions of PEP 700 and 792, while it is read.
 type jsonPage struct {
-	Meta struct {
-		APIVersion string `json:"api-version"`
-		LastSerial int64  `json:"_last-serial"`
-	} `json:"meta"`
-	Name     *string            `json:"name"`
-	Versions []string           `json:"versions"`
-	Files    *[]json.RawMessage `json:"files"`
+	page
+	base   *url.URL
+	meta   jsonMeta
+	name   *string
+	listed bool // there are files, if only none
 }
 
 type jsonFile struct {
@@ -47,32 +71,63 @@ func (y *yank) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &y.is)
 }
 
-// parseJSON reads a PEP 691 project page that came from the address at.
-func parseJSON(normal string, at *url.URL, body []byte) (page, error) {
-	var j jsonPage
-	if err := json.Unmarshal(body, &j); err != nil {
-		return page{}, notJSON(body, err)
-	}
-	if j.Name == nil || j.Files == nil {
-		return page{}, errors.New("not an index page: JSON without name and files")
-	}
-	if err := checkVersion(j.Meta.APIVersion); err != nil {
+// parseJSON reads a PEP 691 project page that came from the address at. Each file is decoded on its own, so that one
+// odd file costs only itself.
+func parseJSON(normal string, at *url.URL, body io.Reader) (page, error) {
+	p := jsonPage{base: withoutUser(at)}
+	if err := readJSON(body, "a project", p.key); err != nil {
 		return page{}, err
 	}
-	if err := checkName(normal, *j.Name); err != nil {
+	if p.name == nil || !p.listed {
+		return page{}, troubled(NotIndex, "not an index page: JSON without name and files")
+	}
+	if err := checkVersion(p.meta.APIVersion); err != nil {
 		return page{}, err
 	}
-	p := page{display: *j.Name, serial: max(j.Meta.LastSerial, 0), versions: j.Versions}
-	base := withoutUser(at)
-	for _, raw := range *j.Files {
-		p.add(decodeFile(base, raw))
+	if err := checkName(normal, *p.name); err != nil {
+		return page{}, err
 	}
-	return p, nil
+	p.display, p.serial = *p.name, max(int64(p.meta.LastSerial), 0)
+	return p.page, nil
 }
 
-func decodeFile(base *url.URL, raw json.RawMessage) (File, bool) {
-	var j jsonFile
-	if json.Unmarshal(raw, &j) != nil || j.Filename == "" {
+// key takes one part of a page.
+func (p *jsonPage) key(j *jsonReader, key string) error {
+	switch key {
+	case "meta":
+		return j.must(&p.meta)
+	case "name":
+		return j.must(&p.name)
+	case "project-status":
+		var s struct{ Status, Reason string }
+		_, err := j.take(&s)
+		p.status, p.reason = s.Status, s.Reason
+		return err
+	case "versions":
+		return j.array(func() error {
+			var version string
+			ok, err := j.take(&version)
+			if p.versions = append(p.versions, version); !ok {
+				p.versions = p.versions[:len(p.versions)-1]
+				p.leftOut++
+			}
+			return err
+		})
+	case "files":
+		p.listed = true
+		return j.array(func() error {
+			var f jsonFile
+			ok, err := j.take(&f)
+			p.add(f.file(p.base, ok))
+			return err
+		})
+	}
+	return j.skip()
+}
+
+// file checks a file that decoded well.
+func (j *jsonFile) file(base *url.URL, ok bool) (File, bool) {
+	if !ok || j.Filename == "" {
 		return File{}, false
 	}
 	f, ok := newFile(base, j.URL, j.Filename)
@@ -88,78 +143,12 @@ func decodeFile(base *url.URL, raw json.RawMessage) (File, bool) {
 	return f, ok
 }
 
-// details is PyPI's per-project JSON API, of which we want only what an HTML page lacks.
-type details struct {
-	Info struct {
-		Name string `json:"name"`
-	} `json:"info"`
-	LastSerial int64                        `json:"last_serial"`
-	Releases   map[string][]json.RawMessage `json:"releases"`
-}
-
-type detailsFile struct {
-	Filename   string            `json:"filename"`
-	Digests    map[string]string `json:"digests"`
-	Size       int64             `json:"size"`
-	UploadTime string            `json:"upload_time_iso_8601"`
-}
-
-func parseDetails(normal string, body []byte) (details, error) {
-	var d details
-	if err := json.Unmarshal(body, &d); err != nil {
-		return details{}, notJSON(body, err)
-	}
-	if d.Info.Name == "" {
-		return details{}, errors.New("JSON without info.name")
-	}
-	return d, checkName(normal, d.Info.Name)
-}
-
-// addTo completes a page. The page stays in charge, for it is what pip reads: files that only the details know
-// are not added (an answer may be older than the other), nor facts about other bytes under the same name.
-func (d *details) addTo(p *page) {
-	facts := map[string]detailsFile{}
-	for version, files := range d.Releases {
-		p.versions = append(p.versions, version)
-		for _, raw := range files {
-			var f detailsFile
-			if json.Unmarshal(raw, &f) == nil {
-				facts[f.Filename] = f
-			}
-		}
-	}
-	p.display = d.Info.Name
-	if p.serial == 0 {
-		p.serial = max(d.LastSerial, 0)
-	}
-	for i := range p.files {
-		p.files[i].complete(facts[p.files[i].Filename])
-	}
-}
-
-func (f *File) complete(d detailsFile) {
-	digest := strings.ToLower(d.Digests["sha256"])
-	if !sha256Hex.MatchString(digest) || (f.SHA256 != "" && f.SHA256 != digest) {
-		return
-	}
-	f.SHA256, f.Size, f.Uploaded = digest, max(d.Size, 0), parseTime(d.UploadTime)
-}
-
 // checkName refuses an answer about somebody else, which a confused cache may give.
 func checkName(normal, answered string) error {
 	if !pep.ValidName(answered) || pep.NormalizeName(answered) != normal {
-		return fmt.Errorf("the answer is about project %q", answered)
+		return troubled(NotIndex, "the answer is about project %q", answered)
 	}
 	return nil
-}
-
-// notJSON says in plain words what a body is that does not parse.
-func notJSON(body []byte, err error) error {
-	start := strings.ToLower(strings.TrimSpace(string(body[:min(len(body), 200)])))
-	if strings.HasPrefix(start, "<") {
-		return errors.New("an HTML page where JSON was promised")
-	}
-	return fmt.Errorf("not the JSON of a project: %w", err)
 }
 
 // parseTime returns the zero time for what is no time.

@@ -10,9 +10,16 @@ import (
 
 // Project is what the index knows about one project.
 type Project struct {
-	Name     string    // normalized (PEP 503)
-	Display  string    // as its authors spell it, where the index tells
-	Serial   int64     // of the last change that this answer includes; 0: the index has no serials
+	Name    string // normalized (PEP 503)
+	Display string // as its authors spell it, where the index tells
+	Serial  int64  // of the last change that this answer includes; 0: the index has no serials
+	ETag    string // for Seen; empty: the index tells none
+
+	// Status is PEP 792's: "active", "archived", "deprecated" or "quarantined"; active when the index says nothing,
+	// or something new. A quarantined project's page has no files, and that is no deletion.
+	Status       string
+	StatusReason string
+
 	Releases []Release // oldest version first; legacy ones, which have no place in that order, at the head
 	LeftOut  int       // files left out: their name, address or facts do not parse, or name another project
 }
@@ -46,6 +53,9 @@ type File struct {
 type page struct {
 	display  string
 	serial   int64
+	etag     string
+	status   string   // as the index spells it
+	reason   string   // of the status
 	versions []string // named apart from files (PEP 700), so that releases without files are seen
 	files    []File   // in the order of the page, each with a usable name and address
 	names    map[string]bool
@@ -78,14 +88,15 @@ type entry struct {
 
 // assemble sorts the files of a page into releases.
 func assemble(normal string, p page) Project {
-	project := Project{Name: normal, Display: cmp.Or(p.display, normal), Serial: p.serial, LeftOut: p.leftOut}
+	project := Project{Name: normal, Display: cmp.Or(p.display, normal), Serial: p.serial, ETag: p.etag, LeftOut: p.leftOut}
+	project.Status, project.StatusReason = standing(p.status, p.reason)
 	entries := make([]entry, 0, len(p.versions)+len(p.files))
 	for _, raw := range p.versions {
 		v, err := pep.ParseVersion(raw)
 		switch {
 		case err == nil:
 			entries = append(entries, entry{version: v, raw: raw})
-		case raw == clean(raw):
+		case raw != "" && raw == clean(raw):
 			project.Releases = append(project.Releases, Release{Raw: raw, Legacy: true})
 		default:
 			project.LeftOut++
@@ -102,6 +113,15 @@ func assemble(normal string, p page) Project {
 	slices.SortFunc(project.Releases, func(a, b Release) int { return cmp.Compare(a.Raw, b.Raw) })
 	project.Releases = append(project.Releases, group(entries)...)
 	return project
+}
+
+// standing reads a project's status (PEP 792). What it does not know must not stop a project's releases.
+func standing(status, reason string) (string, string) {
+	switch status {
+	case "archived", "deprecated", "quarantined":
+		return status, clean(reason)
+	}
+	return "active", ""
 }
 
 // group makes one release of all entries with equal versions. The sort is stable, since the order of the page

@@ -1,24 +1,23 @@
-// Package pypi reads the upstream index: which releases a project has, with which files.
+// Package pypi reads the upstream index: what changed in it, which projects there are, and which releases a project
+// has, with which files.
 //
-// Input: the base URL of a simple index (PEP 503, PEP 691) and project names. Output: [Project] values in which
-// every name, version and address has been parsed; what does not parse is left out and counted, because an
-// index is written by strangers and its words end up in file names, queries and pages of ours.
+// Input: the base URL of a simple index (PEP 503, PEP 691) and of the changelog beside it (XML-RPC), serials and
+// project names. Output: [Project] values, [Event] values and names in which every name, version and address has
+// been parsed; what does not parse is left out and counted, because an index is written by strangers and its words
+// end up in file names, queries and pages of ours.
 //
-// The package owns no state, so a crash loses nothing: the question is simply asked again. It never writes,
-// never downloads a distribution, and never believes an answer that merely looks like one: a truncated page or
-// a maintenance notice is an error, not a project without releases, for the farm removes what upstream removed.
+// The package owns nothing but counts of what went wrong ([Client.Stats]), so a crash loses nothing: the question is
+// simply asked again. It never writes, never downloads a distribution, and never believes an answer that merely
+// looks like one: a truncated page or a maintenance notice is an error, not a project without releases, for the farm
+// removes what upstream removed.
 package pypi
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"pinwheel/internal/pep"
 )
 
 var (
@@ -28,27 +27,49 @@ var (
 	// ErrUnavailable says that the index could not be asked at all: network, certificate, status 429 or 5xx,
 	// after all tries. It tells nothing about the project; ask again later.
 	ErrUnavailable = errors.New("upstream unavailable")
+
+	// ErrUnchanged is the answer to a conditional question: what the caller has seen is still true.
+	ErrUnchanged = errors.New("unchanged upstream")
+
+	// ErrStale says that the answer came from a cache which has not heard of a change announced elsewhere. Such an
+	// error is [ErrUnavailable] as well: ask again later.
+	ErrStale = errors.New("the index's answer is stale")
+
+	// ErrNoChangelog says that the index has no changelog, or no longer; asking again is of little use.
+	ErrNoChangelog = errors.New("the index has no changelog")
 )
 
 // Config says which index to read, and how patiently. Zero fields take the defaults named here.
 type Config struct {
 	// Simple is the base URL of the simple index, ending in /simple or /simple/; it may hold user:password@.
+	// Without it, JSON alone is read.
 	Simple string
 
 	// JSON is the base URL of the per-project JSON API (BASE/NAME/json), which completes pages that exist in
 	// HTML only with sizes and upload times. Default: [Siblings] of Simple. An index without it does no harm.
 	JSON string
 
-	// UserAgent introduces us to the index. Default: pinwheel.
-	UserAgent string
+	// Changelog is where XML-RPC is spoken. Default: [Siblings] of Simple, without the slash.
+	Changelog string
+
+	// Form allows only this one form of pages: "json" (PEP 691), "html" (PEP 503) or "details" (the JSON API).
+	// Default: the best that the index offers, HTML being completed from the details.
+	Form string
+
+	// Version and Contact, a web or mail address, introduce us to the index. UserAgent replaces the whole.
+	Version, Contact, UserAgent string
 
 	// HTTP sends the requests. Default: [NewHTTPClient] without a certificate bundle of its own.
 	HTTP *http.Client
 
-	// MaxBytes bounds one answer, uncompressed. Default: 100 MB; the largest real page has about 30.
+	// MaxBytes bounds one answer, uncompressed, but those of Names and of the changelog. Default: 64 MB; the largest
+	// real page has about 30.
 	MaxBytes int64
 
-	// Timeout bounds one try, body included. Default: 60 s.
+	// MaxList bounds the list of all names, uncompressed; it is never held whole. Default: 1 GB.
+	MaxList int64
+
+	// Timeout bounds one try, body included; with Names, any one wait for more of it. Default: 60 s.
 	Timeout time.Duration
 
 	// Tries is how often one address is asked before giving up. Default: 4.
@@ -64,11 +85,15 @@ type Config struct {
 
 // Client reads one index. It is safe for concurrent use.
 type Client struct {
-	cfg Config
+	cfg    Config
+	counts *counts
 }
 
 // New makes a client; it asks nothing yet.
 func New(cfg Config) *Client {
+	if cfg.Simple == "" && cfg.JSON != "" {
+		setDefault(&cfg.Form, formDetails)
+	}
 	cfg.Simple = strings.TrimRight(cfg.Simple, "/") + "/"
 	if cfg.JSON == "" {
 		cfg.JSON = Siblings(cfg.Simple)
@@ -76,16 +101,33 @@ func New(cfg Config) *Client {
 	if cfg.JSON != "" {
 		cfg.JSON = strings.TrimRight(cfg.JSON, "/") + "/"
 	}
-	if cfg.HTTP == nil {
-		cfg.HTTP = newHTTPClient(nil)
+	setDefault(&cfg.Changelog, strings.TrimRight(Siblings(cfg.Simple), "/"))
+	setDefault(&cfg.HTTP, newHTTPClient(nil))
+	if cfg.HTTP.CheckRedirect == nil {
+		strict := *cfg.HTTP
+		strict.CheckRedirect = checkRedirect
+		cfg.HTTP = &strict
 	}
-	setDefault(&cfg.UserAgent, "pinwheel")
-	setDefault(&cfg.MaxBytes, 100<<20)
+	setDefault(&cfg.UserAgent, introduce(cfg.Version, cfg.Contact))
+	setDefault(&cfg.MaxBytes, 64<<20)
+	setDefault(&cfg.MaxList, 1<<30)
 	setDefault(&cfg.Timeout, time.Minute)
 	setDefault(&cfg.Tries, 4)
 	setDefault(&cfg.Pause, 500*time.Millisecond)
 	setDefault(&cfg.Patience, 2*time.Minute)
-	return &Client{cfg: cfg}
+	return &Client{cfg: cfg, counts: &counts{faults: map[Fault]int64{}}}
+}
+
+// introduce makes a User-Agent by which the people of an index can find the people of a farm.
+func introduce(version, contact string) string {
+	agent := "pinwheel"
+	if version = clean(version); version != "" {
+		agent += "/" + strings.ReplaceAll(version, " ", "-")
+	}
+	if contact = clean(contact); contact != "" {
+		agent += " (+" + strings.NewReplacer("(", "", ")", "").Replace(contact) + ")"
+	}
+	return agent
 }
 
 func setDefault[T comparable](p *T, v T) {
@@ -103,76 +145,6 @@ func Siblings(simple string) (jsonBase string) {
 		return ""
 	}
 	return base + "/pypi/"
-}
-
-// Project reads one project, whatever spelling of its name (PEP 503) is given. Errors name the project and the
-// address asked, on one line; they wrap [ErrNotFound] or [ErrUnavailable] where one of these is the reason.
-func (c *Client) Project(ctx context.Context, name string) (Project, error) {
-	if !pep.ValidName(name) {
-		return Project{}, fmt.Errorf("read project %q: not a valid project name (PEP 508)", name)
-	}
-	normal := pep.NormalizeName(name)
-	p, err := c.page(ctx, normal)
-	if err == nil && p.partial {
-		err = c.complete(ctx, normal, &p)
-	}
-	if err != nil {
-		return Project{}, fmt.Errorf("read project %s: %w", normal, err)
-	}
-	return assemble(normal, p), nil
-}
-
-// page reads the simple page in the best form that the index offers.
-func (c *Client) page(ctx context.Context, normal string) (page, error) {
-	a, err := c.get(ctx, c.cfg.Simple+normal+"/", acceptSimple)
-	if err != nil {
-		return page{}, err
-	}
-	p, err := parseSimple(normal, a)
-	if err != nil {
-		return page{}, fmt.Errorf("GET %s: %w", a.url.Redacted(), err)
-	}
-	return p, nil
-}
-
-// complete adds what an HTML page cannot say. That the index has no JSON API, or not for this project, is no
-// error; that it is broken at the moment is one, or releases would enter the farm half known.
-func (c *Client) complete(ctx context.Context, normal string, p *page) error {
-	if c.cfg.JSON == "" {
-		return nil
-	}
-	a, err := c.get(ctx, c.cfg.JSON+normal+"/json", acceptJSON)
-	var status *statusError
-	if errors.As(err, &status) && status.absent() {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	d, err := parseDetails(normal, a.body)
-	if err != nil {
-		return fmt.Errorf("GET %s: %w", a.url.Redacted(), err)
-	}
-	d.addTo(p)
-	return nil
-}
-
-// parseSimple chooses the parser by what the index says it sent, and refuses what is no project page.
-func parseSimple(normal string, a answer) (page, error) {
-	var p page
-	var err error
-	switch {
-	case isJSONType(a.kind):
-		p, err = parseJSON(normal, a.url, a.body)
-	case isHTMLType(a.kind):
-		p, err = parseHTML(normal, a.url, a.body)
-	default:
-		err = fmt.Errorf("not an index page: Content-Type is %q", a.kind)
-	}
-	if p.serial == 0 {
-		p.serial = a.serial
-	}
-	return p, err
 }
 
 // withoutUser is the address as it may be shown and stored.

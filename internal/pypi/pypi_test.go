@@ -65,12 +65,13 @@ func TestProject(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := wantDemo(t, s.Base(), c.display)
+			want := wantDemo(t, s, c.display)
 			ignored := cmp.FilterPath(func(p cmp.Path) bool {
 				return len(c.ignored) > 0 && (p.Last().String() == ".Size" || p.Last().String() == ".Uploaded")
 			}, cmp.Ignore())
 			digests := cmpopts.IgnoreFields(pypi.File{}, "SHA256", "Size")
-			if diff := cmp.Diff(want, got, sameVersion(), ignored, digests); diff != "" {
+			etag := cmpopts.IgnoreFields(pypi.Project{}, "ETag")
+			if diff := cmp.Diff(want, got, sameVersion(), ignored, digests, etag); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			checkFacts(t, got, c.noDetails)
@@ -78,11 +79,11 @@ func TestProject(t *testing.T) {
 	}
 }
 
-func wantDemo(t *testing.T, base, display string) pypi.Project {
+func wantDemo(t *testing.T, s *pypitest.Server, display string) pypi.Project {
 	t.Helper()
 	hour := func(n int) time.Time { return time.Date(2024, 1, 1, n, 0, 0, 123456000, time.UTC) }
 	file := func(name string, hours int) pypi.File {
-		return pypi.File{Filename: name, URL: base + "/files/demo-pkg/" + name, Uploaded: hour(hours)}
+		return pypi.File{Filename: name, URL: s.Base() + "/files/demo-pkg/" + name, Uploaded: hour(hours)}
 	}
 	sdist1 := file("demo_pkg-1.0.tar.gz", 1)
 	sdist1.RequiresPython = ">=3.7,<4"
@@ -91,7 +92,7 @@ func wantDemo(t *testing.T, base, display string) pypi.Project {
 	sdist9.Yanked, sdist9.YankReason, wheel9.Yanked, wheel9.YankReason = true, reason, true, reason
 	sdist2 := file("demo_pkg-2.0rc1.tar.gz", 4)
 	sdist2.Yanked = true
-	return pypi.Project{Name: "demo-pkg", Display: display, Serial: 4, Releases: []pypi.Release{
+	return pypi.Project{Name: "demo-pkg", Display: display, Status: "active", Serial: s.Serial("demo-pkg"), Releases: []pypi.Release{
 		{Version: version(t, "1.0"), Raw: "1.0", Uploaded: hour(1), RequiresPython: ">=3.7,<4", Sdist: &sdist1},
 		{Version: version(t, "1.9"), Raw: "1.9", Uploaded: hour(3), Yanked: true, YankReason: reason,
 			Sdist: &sdist9, Wheels: []pypi.File{wheel9}},

@@ -3,14 +3,10 @@ package pypi
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
 )
-
-// errRedirect refuses to be led astray; asking again would lead to the same place.
-var errRedirect = errors.New("redirect refused")
 
 // NewHTTPClient makes the client for an index. caFile is a PEM bundle to trust beside the system's roots, for
 // networks that re-sign TLS; empty means none (SSL_CERT_FILE is honoured either way, by crypto/x509).
@@ -45,13 +41,16 @@ func newHTTPClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 }
 
-// checkRedirect follows to the normalized name and to mirrors, but never from https to http.
+// checkRedirect follows to the normalized name and to mirrors, but never from https to http, nor where the
+// question would be lost: after most redirects a POST becomes a GET. Asking again would lead to the same place.
 func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) >= 5 {
-		return fmt.Errorf("%w: more than 5 in a row", errRedirect)
-	}
-	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return fmt.Errorf("%w: from https to %s", errRedirect, req.URL.Redacted())
+	switch {
+	case len(via) >= 5:
+		return troubled(Redirect, "redirect refused: more than 5 in a row")
+	case via[0].URL.Scheme == "https" && req.URL.Scheme != "https":
+		return troubled(Redirect, "redirect refused: from https to %s", req.URL.Redacted())
+	case req.Method != via[0].Method:
+		return troubled(Redirect, "redirect refused: %s would become %s; ask at %s at once", via[0].Method, req.Method, req.URL.Redacted())
 	}
 	return nil
 }

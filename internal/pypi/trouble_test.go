@@ -24,15 +24,18 @@ func TestTroubles(t *testing.T) {
 		says        string
 		unavailable bool
 		asked       int // how often
+		kind        pypi.Fault
 	}{
-		{"500", pypitest.Fault{Trouble: pypitest.Status, Status: 500}, "after 2 tries: status 500 Internal Server Error", true, 2},
-		{"429", pypitest.Fault{Trouble: pypitest.Status, Status: 429, RetryAfter: "0"}, "after 2 tries: status 429 Too Many Requests", true, 2},
-		{"403", pypitest.Fault{Trouble: pypitest.Status, Status: 403}, "status 403 Forbidden", false, 1},
-		{"dropped", pypitest.Fault{Trouble: pypitest.Dropped}, "EOF", true, 2},
-		{"truncated", pypitest.Fault{Trouble: pypitest.Truncated}, "read the answer: unexpected EOF", true, 2},
-		{"stalled", pypitest.Fault{Trouble: pypitest.Stalled}, "no whole answer within 1s", true, 2},
-		{"cut", pypitest.Fault{Trouble: pypitest.Cut}, "", false, 1},
-		{"lying", pypitest.Fault{Trouble: pypitest.Lying}, "", false, 1},
+		{"500", pypitest.Fault{Trouble: pypitest.Status, Status: 500}, "after 2 tries: status 500 Internal Server Error", true, 2, pypi.Unavailable},
+		{"429", pypitest.Fault{Trouble: pypitest.Status, Status: 429, RetryAfter: "0"}, "after 2 tries: status 429 Too Many Requests", true, 2, pypi.RateLimited},
+		{"403", pypitest.Fault{Trouble: pypitest.Status, Status: 403}, "status 403 Forbidden", false, 1, pypi.Refused},
+		{"dropped", pypitest.Fault{Trouble: pypitest.Dropped}, "EOF", true, 2, pypi.Network},
+		{"truncated", pypitest.Fault{Trouble: pypitest.Truncated}, "read the answer: unexpected EOF", true, 2, pypi.Truncated},
+		{"stalled", pypitest.Fault{Trouble: pypitest.Stalled}, "no whole answer within 1s", true, 2, pypi.Hang},
+		{"cut", pypitest.Fault{Trouble: pypitest.Cut}, "", false, 1, pypi.Truncated},
+		{"lying", pypitest.Fault{Trouble: pypitest.Lying}, "", false, 1, ""}, // not-json or not-index, by its form
+		{"circle", pypitest.Fault{Trouble: pypitest.Circle}, "redirect refused: more than 5 in a row", false, 1, pypi.Redirect},
+		{"bomb", pypitest.Fault{Trouble: pypitest.Bomb}, "than 8388608 bytes", false, 1, pypi.TooBig},
 	} {
 		for _, form := range []string{"json", "html", "details"} {
 			if c.fault.Status == 403 && form == "details" {
@@ -54,6 +57,12 @@ func TestTroubles(t *testing.T) {
 				cl := pypi.New(cfg)
 				_, err := cl.Project(t.Context(), "demo-pkg")
 				checkTrouble(t, err, s.Base()+path, c.says, c.unavailable)
+				if faults := cl.Stats().Faults; len(faults) != 1 || (c.kind != "" && faults[c.kind] != int64(c.asked)) {
+					t.Errorf("counted %v, want %d of %s", faults, c.asked, c.kind)
+				}
+				if c.fault.Trouble == pypitest.Circle {
+					return // every turn is a request
+				}
 				n := s.Requests(path)
 				if c.fault.Trouble == pypitest.Dropped && n == c.asked+1 {
 					n-- // net/http asks once more by itself when a kept connection ends
@@ -93,6 +102,18 @@ func TestRecovers(t *testing.T) {
 		p, err := client(s).Project(t.Context(), "demo-pkg")
 		if err != nil || len(p.Releases) != 4 {
 			t.Errorf("%s: %d releases, %v", fault.Trouble, len(p.Releases), err)
+		}
+	}
+}
+
+// TestSwollen: 5 MB of what nobody asked for are no trouble; the project is the same.
+func TestSwollen(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{"json", "html", "details"} {
+		s := pypitest.New(t, demo)
+		s.Break("/", pypitest.Fault{Trouble: pypitest.Swollen, Bytes: 5_000_000})
+		if p, err := inForm(s, form).Project(t.Context(), "demo-pkg"); err != nil || len(p.Releases) != 4 || p.LeftOut != 0 {
+			t.Errorf("%s: %d releases, %v", form, len(p.Releases), err)
 		}
 	}
 }

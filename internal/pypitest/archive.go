@@ -12,7 +12,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -24,13 +26,22 @@ var backend embed.FS
 // file is one distribution file, ready to be served.
 type file struct {
 	name     string
-	data     []byte
+	data     []byte // nil: hollow
 	sha256   string
 	metadata []byte // of a wheel (PEP 658), else nil
+	uploaded time.Time
 }
 
 func newFile(name string, data, metadata []byte) file {
 	return file{name: name, data: data, sha256: hexSum(data), metadata: metadata}
+}
+
+// content is what a download gives.
+func (f file) content() []byte {
+	if f.data == nil {
+		return hollowBytes(f.name)
+	}
+	return f.data
 }
 
 func hexSum(data []byte) string {
@@ -40,6 +51,9 @@ func hexSum(data []byte) string {
 
 // build makes all files of a release.
 func (r Release) build() ([]file, error) {
+	if r.Hollow {
+		return r.hollowFiles(), nil
+	}
 	var files []file
 	for _, tag := range r.Wheels {
 		f, err := r.wheel(tag)
@@ -50,6 +64,10 @@ func (r Release) build() ([]file, error) {
 	}
 	if r.NoSdist {
 		return files, nil
+	}
+	if r.File != "" {
+		data, err := os.ReadFile(r.File)
+		return append(files, newFile(filepath.Base(r.File), data, nil)), err
 	}
 	for _, format := range r.Formats {
 		f, err := r.sdist(format)
@@ -109,10 +127,13 @@ func (r Release) sources(folder string) (map[string][]byte, error) {
 	return below, nil
 }
 
-// storyFile is the source of what happens; both daemons have one.
+// storyFile is the source of what happens; both daemons have one, and both extensions.
 func storyFile(k Kind) string {
-	if k == DaemonHolds {
+	switch k {
+	case DaemonHolds:
 		k = Daemon
+	case ARMv6:
+		k = Extension
 	}
 	return "backend/stories/" + strings.ReplaceAll(string(k), "-", "_") + ".py"
 }
@@ -122,8 +143,18 @@ func (r Release) story() ([]byte, error) {
 	return json.MarshalIndent(map[string]any{
 		"name": Module(r.Name), "version": r.Version, "modules": slices.Sorted(maps.Keys(r.Modules)),
 		"extension": "_" + Module(r.Name), "address": r.Address, "megabytes": r.Megabytes,
-		"daemon_mark": daemonMark(r.Name, r.Version), "hold_build": r.Kind == DaemonHolds,
+		"daemon_mark": daemonMark(r.Name, r.Version), "hold_build": r.Kind == DaemonHolds, "arm_flags": r.armFlags(),
 	}, "", "  ")
+}
+
+// armFlags are given to a compiler for ARM. Debian's makes code for ARMv7, and so are
+// the files that it begins and ends each library with: only without them is a library
+// for ARMv6, as Raspberry Pi OS's compiler would make it.
+func (r Release) armFlags() []string {
+	if r.Kind == ARMv6 {
+		return []string{"-march=armv6+fp", "-marm", "-nostartfiles"}
+	}
+	return []string{}
 }
 
 const extensionSource = `#include <Python.h>
@@ -145,7 +176,7 @@ int call(void) { return FFI_OK; }
 // cSource is the C file that goes with a kind.
 func (r Release) cSource() (string, bool) {
 	switch r.Kind {
-	case Extension:
+	case Extension, ARMv6:
 		return strings.ReplaceAll(extensionSource, "MODULE", "_"+Module(r.Name)), true
 	case Fails:
 		return failingSource, true

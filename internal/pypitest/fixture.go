@@ -24,7 +24,7 @@ import (
 //	x = 1
 //
 // Keys: kind, summary, requires-dist and wheel (both repeatable), requires-python, yanked (the reason, or nothing),
-// sdist (formats, or none), uploaded (RFC 3339), address, megabytes.
+// sdist (formats, or none), file (the path of an sdist that is served as it is), hollow (true or false), uploaded (RFC 3339), address, megabytes.
 func Parse(text string) ([]Release, error) {
 	var releases []Release
 	for _, section := range txtar.Parse([]byte(text)).Files {
@@ -86,6 +86,10 @@ func (r *Release) set(key, value string) (err error) {
 	case "sdist":
 		r.NoSdist = value == "none"
 		r.Formats = strings.Fields(value)
+	case "file":
+		r.File = value
+	case "hollow":
+		r.Hollow, err = strconv.ParseBool(value)
 	case "wheel":
 		r.Wheels = append(r.Wheels, value)
 	case "uploaded":

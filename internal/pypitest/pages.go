@@ -2,8 +2,8 @@ package pypitest
 
 import (
 	"encoding/json"
+	"fmt"
 	"html/template"
-	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -17,7 +17,7 @@ const (
 	typeJSON    = "application/vnd.pypi.simple.v1+json"
 	typeHTML    = "application/vnd.pypi.simple.v1+html"
 	typeText    = "text/html"
-	apiVersion  = "1.3"
+	apiVersion  = "1.4"                         // PEP 792
 	timeLayout  = "2006-01-02T15:04:05.000000Z" // PEP 700
 	serialField = "X-PyPI-Last-Serial"
 )
@@ -26,6 +26,10 @@ var projectPage = template.Must(template.New("project").Parse(`<!DOCTYPE html>
 <html>
   <head>
     <meta name="pypi:repository-version" content="{{.Version}}">
+    <meta name="pypi:project-status" content="{{.Status}}">
+    {{- if .Reason}}
+    <meta name="pypi:project-status-reason" content="{{.Reason}}">
+    {{- end}}
     <title>Links for {{.Name}}</title>
   </head>
   <body>
@@ -38,18 +42,7 @@ var projectPage = template.Must(template.New("project").Parse(`<!DOCTYPE html>
 {{- end}}
   </body>
 </html>
-`))
-
-var rootPage = template.Must(template.New("root").Parse(`<!DOCTYPE html>
-<html>
-  <head><meta name="pypi:repository-version" content="{{.Version}}"><title>Simple index</title></head>
-  <body>
-{{- range .Names}}
-    <a href="{{.}}/">{{.}}</a><br>
-{{- end}}
-  </body>
-</html>
-`))
+{{.Mark}}`))
 
 // link is a file as the pages show it.
 type link struct {
@@ -60,13 +53,17 @@ type link struct {
 	version                                                string
 }
 
+// links are the files that pages show.
 func (p *project) links() []link {
 	var links []link
 	for _, r := range p.releases {
+		if p.hidden(r) {
+			continue
+		}
 		for _, f := range r.files {
 			l := link{
 				Filename: f.name, SHA256: f.sha256, RequiresPython: r.RequiresPython, Yanked: r.Yanked,
-				YankReason: r.YankReason, Size: len(f.data), Uploaded: r.Uploaded.UTC().Format(timeLayout), version: r.Version,
+				YankReason: r.YankReason, Size: len(f.content()), Uploaded: f.uploaded.UTC().Format(timeLayout), version: r.Version,
 			}
 			if f.metadata != nil {
 				l.Metadata = hexSum(f.metadata)
@@ -77,10 +74,13 @@ func (p *project) links() []link {
 	return links
 }
 
-func (p *project) versions() []string {
+// versions are those that have files on the page, as PyPI understands PEP 700.
+func versions(links []link) []string {
 	versions := []string{}
-	for _, r := range p.releases {
-		versions = append(versions, r.Version)
+	for _, l := range links {
+		if !slices.Contains(versions, l.version) {
+			versions = append(versions, l.version)
+		}
 	}
 	return versions
 }
@@ -98,18 +98,42 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
-	names := slices.Sorted(maps.Keys(s.projects))
-	w.Header().Set(serialField, strconv.FormatInt(s.serial, 10))
-	if kind := s.negotiate(w, r); kind != typeJSON {
-		_ = rootPage.Execute(w, map[string]any{"Version": apiVersion, "Names": names})
-		return
+// mark is the comment at the end of PyPI's HTML.
+func (s *Server) mark(serial int64) string {
+	if s.lacks.serials {
+		return ""
 	}
-	projects := []map[string]any{}
-	for _, name := range names {
-		projects = append(projects, map[string]any{"name": name, "_last-serial": s.projects[name].serial})
+	return fmt.Sprintf("<!--SERIAL %d-->", serial)
+}
+
+func (s *Server) setSerial(w http.ResponseWriter, serial int64) {
+	if !s.lacks.serials {
+		w.Header().Set(serialField, strconv.FormatInt(serial, 10))
 	}
-	writeJSON(w, map[string]any{"meta": meta(s.serial), "projects": projects})
+}
+
+// meta is the same on all JSON pages; a serial of 0 is left out.
+type meta struct {
+	Version string `json:"api-version"`
+	Serial  int64  `json:"_last-serial,omitempty"`
+}
+
+func (s *Server) meta(serial int64) meta {
+	if s.lacks.serials {
+		serial = 0
+	}
+	return meta{Version: apiVersion, Serial: serial}
+}
+
+// shown is what a request sees of a project: what a stale cache keeps, or the truth; nil: no such project.
+func (s *Server) shown(name string) *project {
+	if l := s.lent[name]; l != nil {
+		if l.times--; l.times <= 0 {
+			delete(s.lent, name)
+		}
+		return l.project
+	}
+	return s.projects[name]
 }
 
 func (s *Server) serveProject(w http.ResponseWriter, r *http.Request) {
@@ -118,25 +142,36 @@ func (s *Server) serveProject(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/simple/"+normal+"/", http.StatusMovedPermanently)
 		return
 	}
-	p := s.projects[name]
+	p := s.shown(name)
 	if p == nil {
 		http.Error(w, "404 Not Found", http.StatusNotFound)
 		return
 	}
-	w.Header().Set(serialField, strconv.FormatInt(p.serial, 10))
+	s.setSerial(w, p.serial)
+	links := p.links()
 	if kind := s.negotiate(w, r); kind != typeJSON {
-		_ = projectPage.Execute(w, map[string]any{"Version": apiVersion, "Name": name, "Files": p.links()})
+		_ = projectPage.Execute(w, map[string]any{
+			"Version": apiVersion, "Name": name, "Files": links, "Status": p.status, "Reason": p.reason,
+			"Mark": template.HTML(s.mark(p.serial)),
+		})
 		return
 	}
 	files := []map[string]any{}
-	for _, l := range p.links() {
+	for _, l := range links {
 		files = append(files, l.simpleJSON(s.base, name))
 	}
-	writeJSON(w, map[string]any{"meta": meta(p.serial), "name": name, "versions": p.versions(), "files": files})
+	writeJSON(w, map[string]any{
+		"meta": s.meta(p.serial), "name": name, "versions": versions(links), "files": files, "project-status": p.statusJSON(),
+	})
 }
 
-func meta(serial int64) map[string]any {
-	return map[string]any{"api-version": apiVersion, "_last-serial": serial}
+// statusJSON is PEP 792.
+func (p *project) statusJSON() map[string]string {
+	m := map[string]string{"status": p.status}
+	if p.reason != "" {
+		m["reason"] = p.reason
+	}
+	return m
 }
 
 // simpleJSON is a file by PEP 691, 700 and 714.
@@ -155,55 +190,11 @@ func (l link) simpleJSON(base, name string) map[string]any {
 	return m
 }
 
-func (s *Server) serveDetails(w http.ResponseWriter, r *http.Request) {
-	name := pep.NormalizeName(r.PathValue("name"))
-	p := s.projects[name]
-	if p == nil || s.noDetails {
-		http.Error(w, `{"message": "Not Found"}`, http.StatusNotFound)
-		return
-	}
-	releases := map[string][]map[string]any{}
-	for _, l := range p.links() {
-		releases[l.version] = append(releases[l.version], map[string]any{
-			"filename": l.Filename, "url": s.base + path.Join("/files", name, l.Filename),
-			"digests": map[string]string{"sha256": l.SHA256}, "size": l.Size, "upload_time_iso_8601": l.Uploaded,
-			"requires_python": orNull(l.RequiresPython), "yanked": l.Yanked, "yanked_reason": orNull(l.YankReason),
-		})
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set(serialField, strconv.FormatInt(p.serial, 10))
-	writeJSON(w, map[string]any{
-		"info": map[string]any{"name": p.display}, "last_serial": p.serial, "releases": releases,
-	})
-}
-
-func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
-	p, want := s.projects[r.PathValue("name")], r.PathValue("file")
-	if p == nil {
-		http.NotFound(w, r)
-		return
-	}
-	for _, release := range p.releases {
-		for _, f := range release.files {
-			if f.name == want {
-				w.Header().Set("Content-Type", "application/octet-stream")
-				_, _ = w.Write(f.data)
-				return
-			}
-			if f.metadata != nil && f.name+".metadata" == want {
-				_, _ = w.Write(f.metadata)
-				return
-			}
-		}
-	}
-	http.NotFound(w, r)
-}
-
 // negotiate sets the content type and returns it: what the client likes best of what we have (PEP 691).
 func (s *Server) negotiate(w http.ResponseWriter, r *http.Request) string {
 	best, quality := typeText, -1.0
 	for _, kind := range []string{typeText, typeHTML, typeJSON} {
-		if q := accepts(r.Header.Get("Accept"), kind); q > quality && !(s.htmlOnly && kind != typeText) {
+		if q := accepts(r.Header.Get("Accept"), kind); q > quality && !(s.lacks.json && kind != typeText) {
 			best, quality = kind, q
 		}
 	}

@@ -16,6 +16,7 @@ type Kind string
 const (
 	Pure          Kind = "pure"           // makes a py3-none-any wheel
 	Extension     Kind = "extension"      // compiles one C file; the wheel has the interpreter's own tag
+	ARMv6         Kind = "armv6"          // the same, and on 32-bit ARM for ARMv6 with VFPv2, which Debian's compiler does not do by itself
 	Fails         Kind = "fails"          // the compiler misses ffi.h
 	Hangs         Kind = "hangs"          // says so and sleeps (15 minutes at most)
 	Prompts       Kind = "prompts"        // asks a question on stdin
@@ -32,7 +33,7 @@ const (
 // Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{
-		Pure, Extension, Fails, Hangs, Prompts, Floods, Daemon, DaemonHolds,
+		Pure, Extension, ARMv6, Fails, Hangs, Prompts, Floods, Daemon, DaemonHolds,
 		Network, WrongName, WrongTag, NoWheel, UnsoundRecord,
 	}
 }
@@ -51,12 +52,17 @@ type Release struct {
 	Formats []string
 	// NoSdist: only Wheels are published.
 	NoSdist bool
+	// File is the path of an sdist that somebody else made: it is served as it is, under its own name.
+	File string
 	// Wheels are the tags of wheels (always of pure content) that are published beside the sdist: "py3-none-any".
 	Wheels []string
+	// Hollow: its files are a few bytes that only look like files by name, size and hash. The version may be any text
+	// that fits into a file name, as old ones are: "2.0-beta", "dev-r12".
+	Hollow bool
 	// Modules are the sources that its wheel holds, by path. Default: a module named like the project.
 	Modules map[string]string
 
-	Uploaded  time.Time // default: a time in 2024 that grows with the serial
+	Uploaded  time.Time // default: a time in 2024 or later that grows from release to release
 	Address   string    // Network: what it asks; default: /outside/NAME-VERSION of the server
 	Megabytes int       // Floods: how much; default 50
 }
@@ -68,6 +74,9 @@ func Module(name string) string {
 
 // complete checks a description and fills in the defaults.
 func (r Release) complete(base string) (Release, error) {
+	if r.Hollow {
+		return r.completeHollow()
+	}
 	v, err := pep.ParseVersion(r.Version)
 	switch {
 	case !pep.ValidName(r.Name):
@@ -100,17 +109,10 @@ func (r Release) complete(base string) (Release, error) {
 func (r Release) defaultModules() map[string]string {
 	module := Module(r.Name)
 	source := fmt.Sprintf("version = %q\n", r.Version)
-	if r.Kind == Extension {
+	if r.Kind == Extension || r.Kind == ARMv6 {
 		source += fmt.Sprintf("from _%s import answer\n", module)
 	}
 	return map[string]string{module + ".py": source}
-}
-
-// stamp dates a release by the serial it got, so that the same story always has the same times.
-func (r *published) stamp(serial int64) {
-	if r.Uploaded.IsZero() {
-		r.Uploaded = time.Date(2024, 1, 1, 0, 0, 0, 123456000, time.UTC).Add(time.Duration(serial) * time.Hour)
-	}
 }
 
 // metadata is PKG-INFO of the sdist and METADATA of its wheels.

@@ -3,8 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,13 +23,20 @@ type Issued struct {
 	Current bool       // the job is still leased under this token
 	State   farm.State // of the job
 	Cause   farm.Cause // of the job
+	Sdist   farm.Sdist // what the upstream names now: file name and SHA-256 only
+	Awaited bool       // builds wait for a wheel of the package
+	Slave   int64      // to whom it was issued
+	Revoked bool       // that slave
+	Faults  int        // of its own, since a build last ended by itself
+
+	token, name string // and the slave's
 }
 
 // Counts says whether a success under this token still counts (design 4): the
 // job has no result, whoever holds it now. A job given up as lost has none.
 func (i Issued) Counts() bool {
 	switch i.State {
-	case farm.Leased, farm.Queued:
+	case farm.Leased, farm.Queued, farm.Waiting:
 		return true
 	case farm.Failed:
 		return i.Cause == farm.SlaveLost
@@ -38,30 +45,81 @@ func (i Issued) Counts() bool {
 }
 
 const issued = `
-select b.id, j.id, p.name, r.version, t.abi, t.platform, b.outcome is not null and b.outcome <> 'lost',
-       coalesce(j.lease_token = b.token, false), j.state, j.cause
+select b.token, b.id, j.id, p.name, r.version, t.abi, t.platform, b.outcome is not null and b.outcome <> 'lost',
+       coalesce(j.lease_token = b.token, false), j.state, j.cause, r.sdist_filename, r.sdist_sha256,
+       exists (select 1 from jobs w where w.waits_package <> '' and w.waits_package = p.name), s.id, s.name, s.revoked_at is not null, s.faults
 from builds b
+join slaves s on s.id = b.slave_id
 join jobs j on j.id = b.job_id
 join releases r on r.id = j.release_id
 join packages p on p.id = r.package_id
 join targets t on t.id = j.target_id
-where b.token = $1 and b.slave_id = $2`
+`
 
 func scanIssued(row pgx.Row) (Issued, error) {
 	var i Issued
-	err := row.Scan(&i.Build, &i.Job, &i.Package, &i.Version, &i.Target.ABI, &i.Target.Platform,
-		&i.Ended, &i.Current, &i.State, &i.Cause)
+	err := row.Scan(&i.token, &i.Build, &i.Job, &i.Package, &i.Version, &i.Target.ABI, &i.Target.Platform,
+		&i.Ended, &i.Current, &i.State, &i.Cause, &i.Sdist.Filename, &i.Sdist.SHA256, &i.Awaited, &i.Slave, &i.name, &i.Revoked, &i.Faults)
 	return i, err
 }
 
 // Issued looks a token up. farm.ErrNotFound: it was never issued to this slave,
 // or its job is gone.
 func (s *Store) Issued(ctx context.Context, slave int64, token string) (Issued, error) {
-	i, err := scanIssued(s.pool.QueryRow(ctx, issued, token, slave))
+	const q = issued + `where b.token = $1 and s.id = $2`
+	i, err := scanIssued(s.pool.QueryRow(ctx, q, token, slave))
 	if err != nil {
 		return Issued{}, fmt.Errorf("look up a lease: %w", translate(err))
 	}
 	return i, nil
+}
+
+// asking is one question about a lease on its way to its answer.
+type asking struct {
+	name, token string
+	found       Issued
+	err         error
+}
+
+// IssuedTo is Issued for a slave that is known by name only. farm.ErrNotFound also
+// if nobody of the name is enrolled. Those who ask at the same time share a query.
+func (s *Store) IssuedTo(ctx context.Context, name, token string) (Issued, error) {
+	a := &asking{name: name, token: token}
+	err := s.asking.together(a, func(list []*asking) { s.issuedTo(ctx, list) })
+	if err == nil {
+		err = a.err
+	}
+	if err != nil {
+		return Issued{}, fmt.Errorf("look up a lease of %s: %w", name, err)
+	}
+	return a.found, nil
+}
+
+func (s *Store) issuedTo(ctx context.Context, list []*asking) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	const q = issued + `where b.token = any($1)`
+	tokens := make([]string, len(list))
+	for i, a := range list {
+		tokens[i] = a.token
+	}
+	rows, err := s.pool.Query(ctx, q, tokens)
+	var found []Issued
+	if err == nil {
+		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (Issued, error) { return scanIssued(r) })
+	}
+	for _, a := range list {
+		a.err = translate(err)
+		if err != nil {
+			continue
+		}
+		i := slices.IndexFunc(found, func(i Issued) bool { return i.token == a.token && i.name == a.name })
+		if i < 0 {
+			a.err = farm.ErrNotFound
+			continue
+		}
+		a.found = found[i]
+	}
 }
 
 // Ending is how a build ended, as it is kept in its row.
@@ -73,6 +131,8 @@ type Ending struct {
 	Log      farm.File
 	Record   farm.Record
 	Findings any // of the verification; nil: none
+	Faults   int // of the slave's own, as its row said last: whether there is a row of them to end
+	Retry    farm.RetryPolicy
 }
 
 // NewWheel is an accepted wheel, about to be published.
@@ -82,6 +142,9 @@ type NewWheel struct {
 	Metadata       []byte
 	RequiresPython string
 	Tags           []string
+	// Covers are the other targets, by id, whose pip would take the wheel and can
+	// run it: what waits or is queued there is not built.
+	Covers []int64
 }
 
 // Result says what a report came to.
@@ -91,191 +154,52 @@ type Result struct {
 	Why     string     // plain words when it did not count
 	Abort   string     // token of another lease whose work is now useless
 	Holder  string     // the slave that has that lease
+	Paused  string     // why the slave was paused by this; "" : it was not
 }
 
-// FinishFailed records a failure. It counts only from the current lease; faults
-// that are not the package's send the job back to the queue, later each time.
-// Reporting twice is harmless.
-func (s *Store) FinishFailed(ctx context.Context, e Ending) (Result, error) {
-	var res Result
-	err := s.inTx(ctx, "finish a failed build", func(tx pgx.Tx) error {
-		i, err := lockIssued(ctx, tx, e)
+// ended is the end of a lease.
+type ended struct {
+	build   int64
+	outcome string
+	Ending
+}
+
+// queueEnds gives leases their ends, all in one statement.
+func queueEnds(writes *pgx.Batch, list ...ended) error {
+	const q = `
+update builds b set outcome = x.outcome, ended_at = now(), cause = x.cause, detail = x.detail, hint = x.hint, excerpt = x.excerpt,
+    log_sha256 = x.log_sha256, log_size = x.log_size, seconds = x.seconds, peak_rss = x.peak_rss,
+    record = x.record::jsonb, findings = nullif(x.findings, '')::jsonb
+from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+            $7::text[], $8::bigint[], $9::double precision[], $10::bigint[], $11::text[], $12::text[])
+    as x (id, outcome, cause, detail, hint, excerpt, log_sha256, log_size, seconds, peak_rss, record, findings)
+where b.id = x.id`
+	if len(list) == 0 {
+		return nil
+	}
+	records, findings := make([]string, len(list)), make([]string, len(list))
+	for i, e := range list {
+		record, err := json.Marshal(e.Record)
 		if err != nil {
 			return err
 		}
-		if i.Ended {
-			res = Result{State: i.State, Why: "reported before"}
-			return nil
-		}
-		if !i.Current {
-			res = Result{State: i.State, Why: "the lease is not current"}
-			return endBuild(ctx, tx, i.Build, "superseded", e)
-		}
-		if err := endBuild(ctx, tx, i.Build, outcomeWord(e), e); err != nil {
-			return err
-		}
-		res.Counted = true
-		res.State, err = endFailedJob(ctx, tx, i.Job, e.Failure)
-		return err
-	})
-	return res, err
-}
-
-func outcomeWord(e Ending) string {
-	if e.Failure.Cause == farm.Rejected {
-		return "rejected"
-	}
-	return "failed"
-}
-
-// endFailedJob uses up the lease. A fault of slave or upstream is tried again
-// with a growing pause, up to MaxLosses times; then it is a failure after all,
-// so that no job goes round for ever.
-func endFailedJob(ctx context.Context, tx pgx.Tx, job int64, f farm.Failure) (farm.State, error) {
-	const q = `
-update jobs set
-    state  = case when $5 or losses + 1 >= $6 then 'failed' else 'queued' end,
-    cause  = case when $5 or losses + 1 >= $6 then $2 else '' end,
-    detail = case when $5 or losses + 1 >= $6 then $3 else '' end,
-    hint   = case when $5 or losses + 1 >= $6 then $4 else '' end,
-    not_before = now() + interval '10 seconds' * 3 ^ losses,
-    losses = losses + case when $5 then 0 else 1 end,
-    lease_token = null, lease_slave_id = null, lease_deadline = null, changed_at = now()
-where id = $1
-returning state`
-	var state farm.State
-	err := tx.QueryRow(ctx, q, job, string(f.Cause), f.Detail, f.Hint, f.Cause.PackageFault(), MaxLosses).Scan(&state)
-	return state, err
-}
-
-// FinishBuilt publishes a wheel's row: name, bytes and job in one transaction,
-// so a page can never name what the farm does not hold. A file name that is
-// known with other bytes is farm.ErrConflict and changes nothing.
-func (s *Store) FinishBuilt(ctx context.Context, e Ending, w NewWheel) (Result, error) {
-	var res Result
-	err := s.inTx(ctx, "finish a built wheel "+w.File.Name, func(tx pgx.Tx) error {
-		i, err := lockIssued(ctx, tx, e)
-		if err != nil {
-			return err
-		}
-		if i.Ended {
-			res = Result{State: i.State, Why: "reported before"}
-			return nil
-		}
-		if !i.Counts() {
-			res = Result{State: i.State, Why: "the job has ended otherwise"}
-			return endBuild(ctx, tx, i.Build, "superseded", e)
-		}
-		covered, err := takeName(ctx, tx, i, w)
-		if err != nil {
-			return err
-		}
-		if err := endBuild(ctx, tx, i.Build, "built", e); err != nil {
-			return err
-		}
-		res, err = endBuiltJob(ctx, tx, i, e.Token, covered)
-		return err
-	})
-	return res, err
-}
-
-// takeName registers the wheel. When another target's wheel that serves ours has the name
-// already, ours is not needed: the job is covered, and nothing is published.
-func takeName(ctx context.Context, tx pgx.Tx, i Issued, w NewWheel) (covered string, err error) {
-	const name = `
-insert into published_names (filename, sha256, size) values ($1, $2, $3)
-on conflict (filename) do nothing`
-	tag, err := tx.Exec(ctx, name, w.File.Name, w.File.SHA256, w.File.Size)
-	if err != nil {
-		return "", err
-	}
-	if tag.RowsAffected() == 0 {
-		return knownName(ctx, tx, i, w)
-	}
-	const row = `
-insert into wheels (release_id, build_id, filename, sha256, size, metadata_sha256, metadata, requires_python, tags)
-select j.release_id, $2, $3, $4, $5, $6, $7, $8, $9 from jobs j where j.id = $1`
-	if _, err := tx.Exec(ctx, row, i.Job, i.Build, w.File.Name, w.File.SHA256, w.File.Size,
-		w.MetadataSHA256, w.Metadata, w.RequiresPython, w.Tags); err != nil {
-		return "", err
-	}
-	return "", markFirst(ctx, tx, i.Package, w.File.Name)
-}
-
-func knownName(ctx context.Context, tx pgx.Tx, i Issued, w NewWheel) (string, error) {
-	const q = `
-select t.name from wheels w
-join builds b on b.id = w.build_id
-join jobs o on o.id = b.job_id
-join targets t on t.id = o.target_id
-join jobs j on j.id = $1 and j.release_id = w.release_id and j.target_id <> o.target_id
-join targets mine on mine.id = j.target_id
-where w.filename = $2
--- A binary of a higher target may need what this one does not have.
-and (w.filename like '%-any.whl' or t.rank <= mine.rank)`
-	var other string
-	err := tx.QueryRow(ctx, q, i.Job, w.File.Name).Scan(&other)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("%w: the file name %s was published before", farm.ErrConflict, w.File.Name)
-	}
-	if err != nil {
-		return "", err
-	}
-	return "the wheel " + w.File.Name + " of " + other + " serves this target too", nil
-}
-
-// endBuiltJob ends the job; the lease that is current, if it is another's, is
-// named so that its holder can be told to stop.
-func endBuiltJob(ctx context.Context, tx pgx.Tx, i Issued, token, covered string) (Result, error) {
-	const q = `
-with old as (select id, lease_token, lease_slave_id from jobs where id = $1)
-update jobs set
-    state = case when $2 = '' then 'built' else 'covered' end, reason = $2,
-    cause = '', detail = '', hint = '',
-    lease_token = null, lease_slave_id = null, lease_deadline = null, changed_at = now()
-from old where jobs.id = old.id
-returning jobs.state, coalesce(old.lease_token, ''), coalesce((select name from slaves where id = old.lease_slave_id), '')`
-	res := Result{Counted: true}
-	err := tx.QueryRow(ctx, q, i.Job, covered).Scan(&res.State, &res.Abort, &res.Holder)
-	if err != nil || res.Abort == token || res.Abort == "" {
-		res.Abort, res.Holder = "", ""
-		return res, err
-	}
-	// An aborted build never reports, so its row ends here.
-	_, err = tx.Exec(ctx, `update builds set outcome = 'superseded', ended_at = now() where token = $1 and outcome is null`, res.Abort)
-	return res, err
-}
-
-// lockIssued reads the ledger with the job's row locked: two reports about one
-// job are served one after the other.
-func lockIssued(ctx context.Context, tx pgx.Tx, e Ending) (Issued, error) {
-	const lock = `
-select 1 from jobs where id = (select job_id from builds where token = $1 and slave_id = $2) for update`
-	var one int
-	if err := tx.QueryRow(ctx, lock, e.Token, e.Slave).Scan(&one); err != nil {
-		return Issued{}, err
-	}
-	return scanIssued(tx.QueryRow(ctx, issued, e.Token, e.Slave))
-}
-
-func endBuild(ctx context.Context, tx pgx.Tx, build int64, outcome string, e Ending) error {
-	record, err := json.Marshal(e.Record)
-	if err != nil {
-		return err
-	}
-	var findings []byte
-	if e.Findings != nil {
-		if findings, err = json.Marshal(e.Findings); err != nil {
-			return err
+		records[i] = string(record)
+		if e.Findings != nil {
+			found, err := json.Marshal(e.Findings)
+			if err != nil {
+				return err
+			}
+			findings[i] = string(found)
 		}
 	}
-	const q = `
-update builds set outcome = $2, ended_at = now(), cause = $3, detail = $4, hint = $5, excerpt = $6,
-    log_sha256 = $7, log_size = $8, seconds = $9, peak_rss = $10, record = $11, findings = $12
-where id = $1`
-	_, err = tx.Exec(ctx, q, build, outcome, string(e.Failure.Cause), e.Failure.Detail, e.Failure.Hint, e.Excerpt,
-		e.Log.SHA256, e.Log.Size, e.Record.Seconds, e.Record.PeakRSS, record, findings)
-	return err
+	writes.Queue(q,
+		pluck(list, func(e ended) int64 { return e.build }), pluck(list, func(e ended) string { return e.outcome }),
+		pluck(list, func(e ended) string { return string(e.Failure.Cause) }), pluck(list, func(e ended) string { return e.Failure.Detail }),
+		pluck(list, func(e ended) string { return e.Failure.Hint }), pluck(list, func(e ended) string { return e.Excerpt }),
+		pluck(list, func(e ended) string { return e.Log.SHA256 }), pluck(list, func(e ended) int64 { return e.Log.Size }),
+		pluck(list, func(e ended) float64 { return e.Record.Seconds }), pluck(list, func(e ended) int64 { return e.Record.PeakRSS }),
+		records, findings)
+	return nil
 }
 
 // BuildRow is one build as people see it.
@@ -294,11 +218,12 @@ type BuildRow struct {
 	LogSize   int64
 	Seconds   float64
 	Started   time.Time
+	Record    farm.Record // zero while it runs
 }
 
 const buildRows = `
 select b.id, p.name, r.version, t.name, s.name, coalesce(b.outcome, ''), b.cause, b.detail, b.hint, b.excerpt,
-       b.log_sha256, b.log_size, b.seconds, b.started_at
+       b.log_sha256, b.log_size, b.seconds, b.started_at, coalesce(b.record, '{}')
 from builds b
 join jobs j on j.id = b.job_id
 join releases r on r.id = j.release_id

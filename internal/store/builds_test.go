@@ -9,6 +9,7 @@ import (
 
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 func TestBuiltPublishesOnce(t *testing.T) {
@@ -98,11 +99,9 @@ func TestPureWheelCoversTheNextTarget(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	next := farm.Target{ABI: "cp313", Platform: "linux_x86_64"}
-	w.must(w.AddTarget(t.Context(), next, farm.Facts{}))
+	w.must(w.AddTarget(t.Context(), next, farm.Facts{}, "test"))
 	w.add("demo", "1.0")
-	p := store.Project{Name: "demo", Display: "demo", Releases: []store.ReleaseFacts{{Version: "1.0", Raw: "1.0"}}}
-	_, err := w.AddJobs(t.Context(), p, []store.Wish{{Version: "1.0", Target: next, Verdict: farm.Verdict{State: farm.Queued}}}, "test")
-	w.must(err)
+	storetest.Release(t, w.Store, "demo", next, store.ReleaseFacts{Version: "1.0", Raw: "1.0"})
 	rows, err := w.Targets(t.Context())
 	w.must(err)
 	first, _ := w.claim("a", "r1")

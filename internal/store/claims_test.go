@@ -99,7 +99,7 @@ func TestHeadIsForgotten(t *testing.T) {
 		e.Failure = farm.Failure{Cause: farm.CompilerError}
 		_, err := w.FinishFailed(t.Context(), e)
 		w.must(err)
-		_, err = w.Requeue(t.Context(), store.Selector{Version: "3.0"}, farm.PriorityOperator, "test")
+		_, err = w.Requeue(t.Context(), store.Requeue{Selector: store.Selector{Version: "3.0"}, Actor: "test"})
 		w.must(err)
 		want := []string{"2.0", "1.0", "3.0"}
 		if listening {

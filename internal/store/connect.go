@@ -1,13 +1,97 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
+	"syscall"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sys/unix"
 )
+
+// A network that is dead, because a cable was pulled or a host has lost its power,
+// says nothing: no connection is refused and none is closed. The kernel would send
+// a statement again for a quarter of an hour, and never miss a notification. So it
+// is told to ask a silent database whether it is there, and to give up on one that
+// confirms nothing for as long as all those questions take.
+const (
+	probeAfter = 4 * time.Second
+	probeEvery = 2 * time.Second
+	probes     = 3
+	givenUp    = probeAfter + probes*probeEvery
+)
+
+// connectTimeout bounds making one connection, TLS and password included, where
+// the URL does not ask for less.
+const connectTimeout = 10 * time.Second
+
+// CheckURL says, in one line without the password, whether a URL can be a
+// database's. Nobody is asked.
+func CheckURL(dsn string) error {
+	if _, err := pgxpool.ParseConfig(dsn); err != nil {
+		return explain(err)
+	}
+	return nil
+}
+
+// settle is what all connections of this package have in common.
+func settle(c *pgx.ConnConfig) {
+	if c.ConnectTimeout <= 0 || c.ConnectTimeout > connectTimeout {
+		c.ConnectTimeout = connectTimeout
+	}
+	c.DialFunc = dialer().DialContext
+	c.RuntimeParams["application_name"] = "pinwheel"
+}
+
+func dialer() *net.Dialer {
+	return &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: probeEvery, Count: probes},
+		Control: func(network, _ string, c syscall.RawConn) error {
+			if !strings.HasPrefix(network, "tcp") {
+				return nil
+			}
+			var err error
+			if e := c.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(givenUp.Milliseconds()))
+			}); e != nil {
+				return e
+			}
+			return err
+		},
+	}
+}
+
+// frozen is how long a transaction may stand between two of its statements, which
+// take no time in between. A process that is stopped there, with its connection as
+// it was, would keep the rows that it has locked from all other masters.
+const frozen = 20 * time.Second
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// watched lets the server notice us missing as soon as we miss it. It would keep
+// the session of a host that is gone for two hours, with its locks on rows, and
+// with the lock by which people know that a daemon is there. It is a statement,
+// not a part of the connection's greeting: poolers refuse what they do not know.
+func watched(ctx context.Context, conn *pgx.Conn) error {
+	const q = `
+select set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_interval', $2, false),
+       set_config('tcp_keepalives_count', $3, false), set_config('tcp_user_timeout', $4, false),
+       set_config('idle_in_transaction_session_timeout', $5, false)`
+	seconds := func(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
+	_, err := conn.Exec(ctx, q, seconds(probeAfter), seconds(probeEvery), strconv.Itoa(probes),
+		milliseconds(givenUp), milliseconds(frozen))
+	if err != nil {
+		return fmt.Errorf("have the database watch the connection: %w", err)
+	}
+	return nil
+}
 
 // SQLSTATE codes by which a server refuses a connection.
 const (
@@ -42,6 +126,8 @@ func explain(err error) error {
 		return fmt.Errorf("%s: %w", where, dns)
 	case errors.As(err, &dial):
 		return fmt.Errorf("%s: %w", where, dial)
+	case pgconn.Timeout(err):
+		return fmt.Errorf("%s: no answer within %v; look at its host and the network between", where, connect.Config.ConnectTimeout)
 	}
 	return fmt.Errorf("%s: %w", where, errors.Unwrap(connect))
 }
@@ -56,7 +142,7 @@ func remedy(code string) string {
 	case insufficientRights:
 		return "; let the user connect to it"
 	case tooManyConnections:
-		return "; raise its max_connections, a master needs 20"
+		return "; raise its max_connections, a master needs 21, commands beside it a few more"
 	}
 	return ""
 }

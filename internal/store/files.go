@@ -12,11 +12,13 @@ type NamedFile struct {
 	SHA256 string
 	Size   int64  // bytes
 	Wheel  string // file name; empty: it is a log
-	Build  int64  // that brought it
+	Build  int64  // that brought it; of a withdrawn wheel it is gone
 }
 
 const namedFiles = `
 select sha256 collate "C" as sha256, size, filename, build_id from wheels where %[1]s
+union all
+select sha256, size, filename, build_id from withdrawn where %[1]s
 union all
 select log_sha256, log_size, '', id from builds where log_sha256 <> '' and %[2]s`
 

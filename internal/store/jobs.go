@@ -24,21 +24,22 @@ type JobRow struct {
 	Hint     string        `json:"hint"`
 	Slave    string        `json:"slave"`
 	Changed  time.Time     `json:"changed_at"`
+	Begins   time.Time     `json:"not_before"` // of a queued one: nobody gets it before
+	Losses   int           `json:"losses"`     // leases lost while other slaves were heard
+	Faults   int           `json:"faults"`     // tries that a slave, the network or the upstream spoiled
 }
 
-const jobColumns = `id, package, version, target, state, reason, priority, cause, detail, hint, coalesce(slave, ''), changed_at`
-
-// Selector picks jobs; an empty field picks all. The target is by its name.
-type Selector struct {
-	Package, Version, Target string
-}
-
-const selected = `$1 in ('', package) and $2 in ('', version, raw) and $3 in ('', target)`
+const jobColumns = `j.id, p.name, r.version, t.name, j.state, j.reason, j.priority, j.cause, j.detail, j.hint,
+       coalesce((select s.name from slaves s where s.id = j.lease_slave_id), ''), j.changed_at, j.not_before, j.losses, j.faults`
 
 // Jobs lists the jobs that the selector picks.
 func (s *Store) Jobs(ctx context.Context, sel Selector) ([]JobRow, error) {
-	q := `select ` + jobColumns + ` from job_facts where ` + selected + ` order by package, released_at desc, target`
-	rows, err := s.pool.Query(ctx, q, sel.Package, sel.Version, sel.Target)
+	c := sel.conditions()
+	if sel.Failed {
+		c.list = append(c.list, `j.state = 'failed'`)
+	}
+	q := `select ` + jobColumns + selectable + c.String() + ` order by p.name, j.released_at desc, t.name`
+	rows, err := s.pool.Query(ctx, q, c.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", translate(err))
 	}
@@ -49,41 +50,18 @@ func (s *Store) Jobs(ctx context.Context, sel Selector) ([]JobRow, error) {
 	return out, nil
 }
 
-// Requeue sends failed jobs, and queued ones that were told to wait, back to
-// the head of the queue in one transaction. Other states are left alone; the
-// caller tells them from Jobs.
-func (s *Store) Requeue(ctx context.Context, sel Selector, pr farm.Priority, actor string) ([]JobRow, error) {
-	var out []JobRow
-	err := s.inTx(ctx, "requeue", func(tx pgx.Tx) error {
-		const q = `
-with picked as (
-    select f.id from job_facts f where ` + selected + `
-    and (f.state = 'failed' or f.state = 'queued' and f.not_before > now())
-), moved as (
-    update jobs j set state = 'queued', reason = '', cause = '', detail = '', hint = '', losses = 0,
-        priority = $4, not_before = now(), changed_at = now()
-    from picked where j.id = picked.id
-    and j.state in ('failed', 'queued') -- again: the row may have moved while we waited for its lock
-    returning j.id
-)
-select coalesce(array_agg(id), '{}') from moved`
-		var ids []int64
-		if err := tx.QueryRow(ctx, q, sel.Package, sel.Version, sel.Target, int16(pr)).Scan(&ids); err != nil {
-			return err
-		}
-		// A statement of its own: the one above sees the rows as they were.
-		rows, err := tx.Query(ctx, `select `+jobColumns+` from job_facts where id = any($1) order by package, released_at desc, target`, ids)
-		if err != nil {
-			return err
-		}
-		if out, err = pgx.CollectRows(rows, pgx.RowToStructByPos[JobRow]); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `select pg_notify($1, '')`, QueueChannel); err != nil {
-			return err
-		}
-		return note(ctx, tx, actor, "requeue", fmt.Sprintf("%s %s %s", sel.Package, sel.Version, sel.Target),
-			map[string]any{"jobs": len(out)})
-	})
-	return out, err
+// jobsByID reads a few jobs, in the order of their ids.
+func jobsByID(ctx context.Context, tx pgx.Tx, ids []int64) ([]JobRow, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	q := `
+select ` + jobColumns + selectable + `
+join unnest($1::bigint[]) with ordinality as x (id, n) on x.id = j.id
+order by x.n -- as they are given`
+	rows, err := tx.Query(ctx, q, ids)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[JobRow])
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,14 +62,24 @@ func TestLeaseRules(t *testing.T) {
 // expire lets the lease run out and sweeps it; the other slave was just heard.
 func expire(w *world, _ farm.Lease) {
 	w.t.Helper()
-	_, err := w.Renew(w.t.Context(), w.slaves["b"], nil, time.Minute, "", nil)
-	w.must(err)
+	w.beat("b", "", time.Hour)
 	w.must(w.exec(`update jobs set lease_deadline = now() - interval '1 s' where state = 'leased'`))
 	n, err := w.Sweep(w.t.Context(), time.Minute)
 	w.must(err)
 	if n != 1 {
 		w.t.Fatalf("swept %d leases", n)
 	}
+}
+
+// beat says that a slave holds these leases and asks under that request, and
+// returns which of them are its no longer.
+func (w *world) beat(slave, asking string, grace time.Duration, held ...string) (gone []string) {
+	w.t.Helper()
+	gone, err := w.Heard(w.t.Context(), store.Word{
+		Slave: w.slaves[slave], Pulse: &farm.Pulse{}, Held: held, Asking: asking, Grace: grace, Length: time.Minute,
+	})
+	w.must(err)
+	return gone
 }
 
 func retake(w *world, l farm.Lease) {
@@ -112,113 +123,45 @@ func TestAnotherHolderIsAborted(t *testing.T) {
 	if res.Abort != "b/rb" || res.Holder != "b" {
 		t.Errorf("abort %q of %q, want b's lease", res.Abort, res.Holder)
 	}
-	gone, err := w.Renew(t.Context(), w.slaves["b"], []string{"b/rb"}, time.Minute, "", nil)
-	w.must(err)
-	if len(gone) != 1 {
+	if gone := w.beat("b", "", time.Hour, "b/rb"); len(gone) != 1 {
 		t.Errorf("b's beat keeps a lease that is gone: %v", gone)
 	}
 }
 
-// TestLossWithoutOthersDoesNotCount: when no other slave was heard it was the
-// farm or the network that was away.
-func TestLossWithoutOthersDoesNotCount(t *testing.T) {
+// TestTwoSweepers: two masters sweep in one moment, and hear of a slave that holds
+// nothing any more: each loss counts once.
+func TestTwoSweepers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.add("demo", "1.0")
-	for i := range store.MaxLosses + 1 {
-		if _, ok := w.claim("a", fmt.Sprint(i)); !ok {
-			t.Fatalf("round %d: no job", i)
-		}
-		w.must(w.exec(`update jobs set lease_deadline = now() - interval '1 s' where state = 'leased'`))
-		_, err := w.Sweep(t.Context(), time.Minute)
-		w.must(err)
+	stores := []*store.Store{w.Store, w.another()}
+	var versions []string
+	for i := range 20 {
+		versions = append(versions, fmt.Sprintf("1.%d", i))
 	}
-	if got := w.state("demo", "1.0").State; got != farm.Queued {
-		t.Errorf("state %s", got)
+	w.add("demo", versions...)
+	w.beat("b", "", time.Hour)
+	for i := range versions {
+		w.claim("a", fmt.Sprint(i))
 	}
-}
-
-func TestFreeOthersSparesHeldAndYoung(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.add("demo", "1.0", "2.0")
-	held, _ := w.claim("a", "r1")
-	other, _ := w.claim("a", "r2")
-	n, err := w.FreeOthers(t.Context(), w.slaves["a"], []string{held.Token}, "", time.Hour)
-	w.must(err)
-	if n != 0 {
-		t.Errorf("%d young leases freed", n)
+	w.must(w.exec(`update jobs set lease_deadline = now() - interval '1 s';
+		update builds set started_at = started_at - interval '1 hour'; update slaves set last_seen = now() where name = 'b'`))
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			var err error
+			if i < 6 {
+				_, err = stores[i%2].Sweep(t.Context(), time.Minute)
+			} else {
+				_, err = stores[i%2].Heard(t.Context(), store.Word{Slave: w.slaves["a"], Pulse: &farm.Pulse{}, Length: time.Minute})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	n, err = w.FreeOthers(t.Context(), w.slaves["a"], []string{held.Token}, "", 0)
-	w.must(err)
-	if n != 1 || w.state("demo", other.Version).State != farm.Queued || w.state("demo", held.Version).State != farm.Leased {
-		t.Errorf("freed %d", n)
+	all.Wait()
+	if err := w.exec(`do $$ begin if exists (select from jobs where losses <> 1 or state <> 'queued') then raise exception 'not once'; end if; end $$`); err != nil {
+		t.Error(err)
 	}
-}
-
-// TestFreeOthersSparesWhatIsAskedAgain: a lease whose answer was lost is no loss,
-// and the repeat of its request finds it.
-func TestFreeOthersSparesWhatIsAskedAgain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.add("demo", "1.0")
-	lease, _ := w.claim("a", "r1")
-	n, err := w.FreeOthers(t.Context(), w.slaves["a"], nil, "r1", 0)
-	w.must(err)
-	again, ok := w.claim("a", "r1")
-	if n != 0 || !ok || again.Token != lease.Token {
-		t.Errorf("freed %d; the repeat got %v %q, want %q", n, ok, again.Token, lease.Token)
-	}
-	n, err = w.FreeOthers(t.Context(), w.slaves["a"], nil, "r2", 0)
-	w.must(err)
-	if n != 1 || w.state("demo", "1.0").State != farm.Queued {
-		t.Errorf("freed %d leases of another request, want 1", n)
-	}
-}
-
-// TestFaultsAreTriedElsewhere: what is not the package's fault is queued again,
-// later, and is a failure only after several tries.
-func TestFaultsAreTriedElsewhere(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.add("demo", "1.0")
-	for i := range store.MaxLosses {
-		w.must(w.exec(`update jobs set not_before = now()`))
-		l, ok := w.claim("a", fmt.Sprint(i))
-		if !ok {
-			t.Fatalf("try %d: no job", i)
-		}
-		e := w.ending("a", l)
-		e.Failure = farm.Failure{Cause: farm.SlaveFault, Detail: "disk"}
-		_, err := w.FinishFailed(t.Context(), e)
-		w.must(err)
-		if _, ok := w.claim("b", fmt.Sprint("b", i)); ok {
-			t.Fatalf("try %d: leased again at once", i)
-		}
-	}
-	if j := w.state("demo", "1.0"); j.State != farm.Failed || j.Cause != string(farm.SlaveFault) {
-		t.Errorf("%s %s", j.State, j.Cause)
-	}
-}
-
-func TestRequeue(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.add("demo", "1.0", "2.0")
-	good, _ := w.claim("a", "r1")
-	bad, _ := w.claim("a", "r2")
-	_, err := w.FinishBuilt(t.Context(), w.ending("a", good), w.wheel("demo-2.0-py3-none-any.whl"))
-	w.must(err)
-	e := w.ending("a", bad)
-	e.Failure = farm.Failure{Cause: farm.CompilerError}
-	_, err = w.FinishFailed(t.Context(), e)
-	w.must(err)
-	moved, err := w.Requeue(t.Context(), store.Selector{Package: "demo"}, farm.PriorityOperator, "test")
-	w.must(err)
-	if len(moved) != 1 || moved[0].Version != bad.Version || moved[0].State != farm.Queued {
-		t.Errorf("moved %+v", moved)
-	}
-	if got := w.state("demo", good.Version).State; got != farm.Built {
-		t.Errorf("the built job is %s", got)
-	}
+	w.agrees()
 }

@@ -11,6 +11,8 @@ import (
 const (
 	QueueChannel = "farm_queue" // work was queued
 	StaleChannel = "farm_stale" // a page is to be written; the payload is its scope
+
+	ReadingChannel = "farm_reading" // a project is to be read from the upstream
 )
 
 // Listen calls got for every notification on channel until ctx ends, and once
@@ -53,10 +55,14 @@ func (s *Store) listenOnce(ctx context.Context, channel string, got func(string)
 			return fmt.Errorf("attend to %s: %w", channel, err)
 		}
 	}
+	if channel == QueueChannel {
+		s.heads.listen(true)
+		defer s.heads.listen(false)
+	}
 	said := ""
 	for {
 		if channel == QueueChannel {
-			s.heads.forget()
+			s.heads.heard(said)
 		}
 		got(said)
 		n, err := conn.WaitForNotification(ctx)

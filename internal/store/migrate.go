@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -20,14 +21,11 @@ import (
 // and after. A newer schema is left alone: migrations only go forward, and this
 // binary works on it (style 17).
 func Migrate(ctx context.Context, dsn string) (from, to int64, err error) {
-	db, provider, err := migrations(dsn)
+	db, provider, err := migrations(ctx, dsn)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer db.Close()
-	if err := db.PingContext(ctx); err != nil {
-		return 0, 0, explain(err)
-	}
 	if from, err = schemaVersion(ctx, db); err != nil {
 		return 0, 0, err
 	}
@@ -43,21 +41,25 @@ func Migrate(ctx context.Context, dsn string) (from, to int64, err error) {
 
 // CheckSchema tells the database's schema version and the one this binary wants.
 func CheckSchema(ctx context.Context, dsn string) (have, want int64, err error) {
-	db, provider, err := migrations(dsn)
+	db, provider, err := migrations(ctx, dsn)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer db.Close()
-	if err := db.PingContext(ctx); err != nil {
-		return 0, 0, explain(err)
-	}
 	have, err = schemaVersion(ctx, db)
 	return have, newest(provider), err
 }
 
-func migrations(dsn string) (*sql.DB, *goose.Provider, error) {
-	db, err := sql.Open("pgx", dsn)
+// migrations opens a database that answers, and what could be done to it.
+func migrations(ctx context.Context, dsn string) (*sql.DB, *goose.Provider, error) {
+	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
+		return nil, nil, explain(err)
+	}
+	settle(cfg)
+	db := stdlib.OpenDB(*cfg) // goose speaks database/sql
+	if err := db.PingContext(ctx); err != nil {
+		db.Close()
 		return nil, nil, explain(err)
 	}
 	locker, err := lock.NewPostgresSessionLocker()

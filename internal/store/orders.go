@@ -47,11 +47,16 @@ func notifyOrder(ctx context.Context, tx pgx.Tx, o Order) error {
 	return err
 }
 
-// The advisory lock that whoever listens for orders shares: it goes with the
-// connection, hence with the daemon, however that ends.
+// The farm's advisory locks, all in one space of its own: no two mean the same. They
+// go with the connection or the transaction, hence with whoever holds them, however
+// that ends.
 const (
 	attendSpace = 0x70696e77 // "pinw"
-	attendKey   = 1
+
+	attendKey  = 1 // shared by all that listen for orders
+	tallyKey   = 2 // whoever counts the farm
+	recipesKey = 3 // shared by whoever makes jobs, whole for who changes recipes
+	waitKey    = 4 // whoever begins to wait for a requirement
 )
 
 // Attended says whether a daemon serves this database: it hears orders and writes
@@ -98,7 +103,11 @@ func (s *Store) PauseSlave(ctx context.Context, name string, paused bool, actor 
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `update slaves set paused = $2 where id = $1`, id, paused); err != nil {
+		const q = `
+update slaves set paused = $2, faults = 0, paused_why = '',
+    paused_at = case when not $2 then null when paused then coalesce(paused_at, now()) else now() end
+where id = $1`
+		if _, err := tx.Exec(ctx, q, id, paused); err != nil {
 			return err
 		}
 		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: do}); err != nil {
@@ -183,7 +192,7 @@ func (s *Store) RevokeSlave(ctx context.Context, name, publicKey, actor string) 
 		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: OrderRevoke}); err != nil {
 			return err
 		}
-		return note(ctx, tx, actor, "revoke", name, map[string]any{"jobs": len(freed)})
+		return note(ctx, tx, actor, ActionRevoke, name, map[string]any{"jobs": len(freed)})
 	})
 	return freed, err
 }

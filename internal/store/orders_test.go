@@ -120,8 +120,7 @@ func TestRevokedBringsNothing(t *testing.T) {
 	w := newWorld(t)
 	w.add("demo", "1.0", "2.0")
 	lost, _ := w.claim("a", "r1")
-	_, err := w.FreeOthers(t.Context(), w.slaves["a"], nil, "", 0)
-	w.must(err)
+	w.beat("a", "", 0)
 	w.must(w.exec(`update jobs set not_before = now() + interval '1 hour' where id = $1`, lost.Job))
 	held, ok := w.claim("a", "r2")
 	if !ok || held.Job == lost.Job {
@@ -141,7 +140,7 @@ func TestRevokedBringsNothing(t *testing.T) {
 	if _, ok := w.claim("a", "r3"); ok {
 		t.Error("a revoked slave got a job")
 	}
-	w.must(w.EnrollSlave(t.Context(), "a", farm.RoleSlave, "key-a2"))
+	w.must(w.EnrollSlave(t.Context(), "a", farm.RoleSlave, "key-a2", "test"))
 	for _, l := range []farm.Lease{lost, held} {
 		res, err := w.FinishBuilt(t.Context(), w.ending("a", l), w.wheel("demo-"+l.Version+"-py3-none-any.whl"))
 		w.must(err)
@@ -159,7 +158,7 @@ func TestRevokedBringsNothing(t *testing.T) {
 func TestOrdersAreForSlavesThatWork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.must(w.EnrollSlave(t.Context(), "eye", farm.RoleMonitor, "key-eye"))
+	w.must(w.EnrollSlave(t.Context(), "eye", farm.RoleMonitor, "key-eye", "test"))
 	_, err := w.RevokeSlave(t.Context(), "b", "key-b", "test")
 	w.must(err)
 	for name, want := range map[string]string{"eye": "enrolled as monitor", "b": "`master enroll b`", "nobody": "not found"} {

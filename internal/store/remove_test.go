@@ -67,6 +67,12 @@ func TestRemovePackage(t *testing.T) {
 	if diff := cmp.Diff([]string{"demo", store.RootScope}, w.staleNames()); diff != "" {
 		t.Errorf("stale pages:\n%s", diff)
 	}
+	gone, err := w.WithdrawnOf(t.Context(), []string{"demo"})
+	w.must(err)
+	row := store.Withdrawn{Filename: "demo-3.0-py3-none-any.whl", Package: "demo", SHA256: strings.Repeat("a", 64)}
+	if diff := cmp.Diff([]store.Withdrawn{row}, gone); diff != "" {
+		t.Errorf("withdrawn:\n%s", diff)
+	}
 	names, err := w.PublishedNames(t.Context())
 	w.must(err)
 	if len(names) != 1 {
@@ -118,7 +124,8 @@ func TestRemoveIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestRemovedNameIsNotUsedAgain: the file name stays taken by its bytes.
+// TestRemovedNameIsNotUsedAgain: not for other bytes nor for the same, neither
+// while the page may still have it nor when it is gone for good.
 func TestRemovedNameIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -128,11 +135,51 @@ func TestRemovedNameIsNotUsedAgain(t *testing.T) {
 	w.must(err)
 	w.add("demo", "1.0")
 	l, _ := w.claim("a", "r2")
-	other := w.wheel("demo-1.0-py3-none-any.whl")
+	same, other := w.wheel("demo-1.0-py3-none-any.whl"), w.wheel("demo-1.0-py3-none-any.whl")
 	other.File.SHA256 = strings.Repeat("c", 64)
-	if _, err := w.FinishBuilt(t.Context(), w.ending("a", l), other); !errors.Is(err, farm.ErrConflict) {
-		t.Errorf("other bytes under a removed name: %v, want a conflict", err)
+	for range 2 {
+		for _, again := range []store.NewWheel{same, other} {
+			if _, err := w.FinishBuilt(t.Context(), w.ending("a", l), again); !errors.Is(err, farm.ErrConflict) {
+				t.Errorf("%s under a removed name: %v, want a conflict", again.File.SHA256, err)
+			}
+		}
+		gone, err := w.WithdrawnOf(t.Context(), []string{"demo"})
+		w.must(err)
+		w.must(w.ForgetWithdrawn(t.Context(), gone))
 	}
+	w.agrees()
+}
+
+// TestWithdrawn: a file has a row until its page was written.
+func TestWithdrawn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("demo", "1.0")
+	l := w.built("a", "r1", "demo-1.0-py3-none-any.whl")
+	w.forgetStale()
+	k := w.known("demo")
+	a := change(k) // the last sdist is gone: the release stays, without jobs
+	a.RemoveJobs = []int64{k.Releases[0].Jobs[0].ID}
+	w.agree(a)
+	want := []store.NamedFile{{SHA256: strings.Repeat("a", 64), Size: 10, Wheel: "demo-1.0-py3-none-any.whl", Build: l.Build}}
+	named, err := w.StillNamed(t.Context(), []string{want[0].SHA256})
+	w.must(err)
+	if diff := cmp.Diff(want, named); diff != "" {
+		t.Errorf("named files:\n%s", diff)
+	}
+	w.agrees()
+	w.forgetStale() // a bug: nobody would ever take it down
+	list, err := w.Contradictions(t.Context())
+	w.must(err)
+	if len(list) != 1 || !strings.Contains(list[0], "demo-1.0-py3-none-any.whl is withdrawn, and nobody writes the page of demo without it; publish --all does") {
+		t.Errorf("contradictions: %q", list)
+	}
+	n, err := w.MarkAllStale(t.Context()) // the page and the root index: it mends that
+	w.must(err)
+	if n != 2 {
+		t.Errorf("%d pages are stale", n)
+	}
+	w.agrees()
 }
 
 func TestNamedFiles(t *testing.T) {

@@ -8,8 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// UpstreamSetting is the index that the farm's master follows, its simple/ URL.
-const UpstreamSetting = "upstream"
+// What a running daemon keeps for the commands beside it.
+const (
+	UpstreamSetting = "upstream"       // the index that it follows, its simple/ URL
+	SiteSetting     = "site"           // base URL of the site
+	LeasesSetting   = "project-leases" // how many jobs of one project may be leased at once
+)
 
 // Settle keeps a setting of the running daemon for the commands beside it.
 func (s *Store) Settle(ctx context.Context, name, value string) error {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -19,26 +18,36 @@ type SlaveRow struct {
 	PublicKey string     `json:"-"` // for the master's own use: nobody who reads JSON needs it
 	Revoked   bool       `json:"revoked"`
 	Paused    bool       `json:"paused"`
+	PausedWhy string     `json:"paused_why"` // empty: a person paused it, or nobody
+	Faults    int        `json:"faults"`     // of its own, since a build last ended by itself
+	Memory    int64      `json:"-"`          // bytes, as it told; 0: unknown
+	Packages  string     `json:"-"`          // the key of its Debian packages, for Store.PackagesOf
 	Doing     string     `json:"doing"`
 	LastSeen  *time.Time `json:"last_seen"`
+	Model     string     `json:"machine"` // "Raspberry Pi 4 Model B", as its hello told
+	Pulse     farm.Pulse `json:"pulse"`   // of its last beat; zero before the first
+	Now       time.Time  `json:"-"`       // by the database's clock, which is the farm's
 }
 
-// EnrollSlave records a name with its key. A name that is taken and not revoked
+// EnrollSlave records a name with its key, and in the audit trail who did so. A name that is taken and not revoked
 // is farm.ErrConflict: its holder's credentials stay good.
-func (s *Store) EnrollSlave(ctx context.Context, name string, role farm.Role, publicKey string) error {
+func (s *Store) EnrollSlave(ctx context.Context, name string, role farm.Role, publicKey, actor string) error {
 	const q = `
 insert into slaves (name, role, public_key) values ($1, $2, $3)
 on conflict (name) do update set
-    role = excluded.role, public_key = excluded.public_key, enrolled_at = now(), revoked_at = null, paused = false
+    role = excluded.role, public_key = excluded.public_key, enrolled_at = now(), revoked_at = null,
+    paused = false, paused_why = '', faults = 0
 where slaves.revoked_at is not null`
-	tag, err := s.pool.Exec(ctx, q, name, string(role), publicKey)
-	if err != nil {
-		return fmt.Errorf("enroll %s: %w", name, translate(err))
-	}
-	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("enroll %s: %w: the name is taken; `master revoke %s` frees it", name, farm.ErrConflict, name)
-	}
-	return nil
+	return s.inTx(ctx, "enroll "+name, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, q, name, string(role), publicKey)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return fmt.Errorf("%w: the name is taken; `master revoke %s` frees it", farm.ErrConflict, name)
+		}
+		return note(ctx, tx, actor, ActionEnroll, name, map[string]any{"role": role})
+	})
 }
 
 // Slave finds one slave by name.
@@ -64,7 +73,9 @@ func (s *Store) Slaves(ctx context.Context) ([]SlaveRow, error) {
 
 func (s *Store) slaves(ctx context.Context, name string) ([]SlaveRow, error) {
 	const q = `
-select id, name, role, public_key, revoked_at is not null, paused, doing, last_seen
+select id, name, role, public_key, revoked_at is not null, paused, paused_why, faults,
+       coalesce((hello ->> 'memory')::bigint, 0), packages_key, doing, last_seen,
+       coalesce(hello ->> 'machine', ''), coalesce(beat, '{}'), now()
 from slaves where $1 in ('', name) order by name`
 	rows, err := s.pool.Query(ctx, q, name)
 	if err != nil {
@@ -72,20 +83,8 @@ from slaves where $1 in ('', name) order by name`
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (SlaveRow, error) {
 		var w SlaveRow
-		err := r.Scan(&w.ID, &w.Name, &w.Role, &w.PublicKey, &w.Revoked, &w.Paused, &w.Doing, &w.LastSeen)
+		err := r.Scan(&w.ID, &w.Name, &w.Role, &w.PublicKey, &w.Revoked, &w.Paused, &w.PausedWhy, &w.Faults, &w.Memory, &w.Packages, &w.Doing, &w.LastSeen,
+			&w.Model, &w.Pulse, &w.Now)
 		return w, err
 	})
-}
-
-// SlaveSaidHello keeps what a slave told of itself.
-func (s *Store) SlaveSaidHello(ctx context.Context, slave int64, hello any) error {
-	body, err := json.Marshal(hello)
-	if err != nil {
-		return fmt.Errorf("keep the hello of slave %d: %w", slave, err)
-	}
-	const q = `update slaves set last_seen = now(), hello = $2 where id = $1`
-	if _, err := s.pool.Exec(ctx, q, slave, body); err != nil {
-		return fmt.Errorf("keep the hello of slave %d: %w", slave, translate(err))
-	}
-	return nil
 }

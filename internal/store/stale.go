@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,24 +31,23 @@ func markProject(ctx context.Context, tx pgx.Tx, name string) error {
 	return err
 }
 
-// markFirst marks the root index too if the wheel is the first of its package:
-// all others leave it as it is. Of two transactions at once each may take its own
+// queueMarks marks projects, and the root index too if one of them had no wheel
+// before: all others leave it as it is. Of two transactions at once each may take its own
 // for the first, which is harmless; that one brings a wheel while another removes
 // the last is not seen here, but by the publisher, which finds no page.
-func markFirst(ctx context.Context, tx pgx.Tx, name, filename string) error {
-	const q = `
-select not exists (
-    select 1 from packages p join releases r on r.package_id = p.id join wheels w on w.release_id = r.id
-    where p.name = $1 and w.filename <> $2)`
-	var first bool
-	if err := tx.QueryRow(ctx, q, name, filename).Scan(&first); err != nil {
-		return err
+func queueMarks(writes *pgx.Batch, names []string, first bool) {
+	if first {
+		names = append(names, RootScope)
 	}
-	if err := markProject(ctx, tx, name); err != nil || !first {
-		return err
-	}
-	return markScope(ctx, tx, RootScope)
+	writes.Queue(markList, names)
+	writes.Queue(`select pg_notify($1, $2)`, StaleChannel, names[0])
 }
+
+// markList is of projects that are named, and of the root by its name.
+const markList = `
+insert into stale_pages (scope)
+select scope from (select distinct unnest($1::text[])) as marked (scope) order by scope = '', scope collate "C"
+on conflict (scope) do update set generation = excluded.generation`
 
 // markRemoved marks the root index too: what went may have been the last.
 func markRemoved(ctx context.Context, tx pgx.Tx, name string) error {
@@ -97,6 +97,31 @@ limit $1`
 	return out, nil
 }
 
+// StaleProjects streams the projects whose pages are to be written.
+func (s *Store) StaleProjects(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		rows, err := s.pool.Query(ctx, `select scope from stale_pages where scope <> ''`)
+		if err != nil {
+			yield("", fmt.Errorf("list stale projects: %w", translate(err)))
+			return
+		}
+		defer rows.Close()
+		var name string
+		for rows.Next() {
+			if err := rows.Scan(&name); err != nil {
+				yield("", fmt.Errorf("list stale projects: %w", translate(err)))
+				return
+			}
+			if !yield(name, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield("", fmt.Errorf("list stale projects: %w", translate(err)))
+		}
+	}
+}
+
 // StaleRoot is the root index if it is to be written, else nil.
 func (s *Store) StaleRoot(ctx context.Context) (*StalePage, error) {
 	p := StalePage{Scope: RootScope}
@@ -137,6 +162,7 @@ insert into stale_pages (scope)
 select scope from (
     select name from packages p
     where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+    union select package from withdrawn
     union all select ''
 ) as marked (scope)
 order by scope = '', scope collate "C"
@@ -157,12 +183,8 @@ on conflict (scope) do update set generation = excluded.generation`
 // MarkStale says that the pages of these projects are to be written again, and
 // none else: not the root index, which does not depend on their content.
 func (s *Store) MarkStale(ctx context.Context, names []string) error {
-	const q = `
-insert into stale_pages (scope) 
-select scope from (select distinct unnest($1::text[])) as marked (scope) order by scope = '', scope collate "C"
-on conflict (scope) do update set generation = excluded.generation`
 	return s.inTx(ctx, "mark pages stale", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, q, names); err != nil {
+		if _, err := tx.Exec(ctx, markList, names); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `select pg_notify($1, '')`, StaleChannel)

@@ -5,53 +5,51 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
+	"pinwheel/internal/farm"
 )
 
 // Status is the farm now, in numbers; its JSON is what `master status --json`
 // prints and /api/v1/status answers, there without the slaves that do not work.
 type Status struct {
-	Schema     int                         `json:"schema"`
-	Jobs       map[string]map[string]int64 `json:"jobs"` // target → state → jobs
-	Packages   int64                       `json:"packages"`
-	Releases   int64                       `json:"releases"`
-	Wheels     int64                       `json:"wheels"`
-	WheelBytes int64                       `json:"wheel_bytes"`
-	StalePages int64                       `json:"stale_pages"`
-	Slaves     []SlaveRow                  `json:"slaves"`
+	Schema int `json:"schema"`
+	Counts
+	StalePages int64      `json:"stale_pages"`
+	Unserved   []Unserved `json:"unserved"` // queued jobs that no live slave takes
+	Slaves     []SlaveRow `json:"slaves"`
+	UpstreamStatus
 }
 
-// Status counts.
+// Status counts, or takes the kept counts where counting takes long.
 func (s *Store) Status(ctx context.Context) (Status, error) {
-	st := Status{Schema: 1, Jobs: map[string]map[string]int64{}}
-	err := s.inTx(ctx, "count", func(tx pgx.Tx) error {
-		const sums = `
-select (select count(*) from packages), (select count(*) from releases),
-       count(*), coalesce(sum(size), 0)::bigint, (select count(*) from stale_pages)
-from wheels`
-		if err := tx.QueryRow(ctx, sums).Scan(&st.Packages, &st.Releases, &st.Wheels, &st.WheelBytes, &st.StalePages); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `select target, state, jobs from queue_counts`)
-		if err != nil {
-			return err
-		}
-		var target, state string
-		var n int64
-		_, err = pgx.ForEachRow(rows, []any{&target, &state, &n}, func() error {
-			if st.Jobs[target] == nil {
-				st.Jobs[target] = map[string]int64{}
-			}
-			st.Jobs[target][state] = n
-			return nil
-		})
-		return err
-	})
-	if err != nil {
+	st := Status{Schema: 1}
+	var err error
+	if st.Counts, err = s.counts(ctx); err != nil {
+		return Status{}, err
+	}
+	if err := s.pool.QueryRow(ctx, `select count(*) from stale_pages`).Scan(&st.StalePages); err != nil {
+		return Status{}, fmt.Errorf("count stale pages: %w", translate(err))
+	}
+	if st.UpstreamStatus, err = s.upstreamStatus(ctx); err != nil {
+		return Status{}, err
+	}
+	if st.Unserved, err = s.unservedNow(ctx, st.Counts); err != nil {
 		return Status{}, err
 	}
 	st.Slaves, err = s.Slaves(ctx)
 	return st, err
+}
+
+// unservedNow asks of all active targets.
+func (s *Store) unservedNow(ctx context.Context, c Counts) ([]Unserved, error) {
+	list, err := s.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range list {
+		names = append(names, t.Target.String())
+	}
+	return unserved(ctx, s.pool, names, func(name string) int64 { return c.Jobs[name][string(farm.Queued)] })
 }
 
 // Secret returns the farm's secret of that name, 32 random bytes that are made

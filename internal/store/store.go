@@ -8,7 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,8 +19,18 @@ import (
 
 // Store is a pool of connections to one farm's database.
 type Store struct {
-	pool  *pgxpool.Pool
-	heads heads
+	pool     *pgxpool.Pool
+	heads    heads
+	needs    *needs
+	left     leftover
+	books    bookCache
+	lists    packageLists
+	failing  turns[*failing]
+	arriving turns[*arriving]
+	asking   turns[*asking]
+	claiming turns[*claiming]
+	listing  turns[*listed]
+	looked   atomic.Bool // at kept counts, since they were counted
 }
 
 // Open connects to dsn and checks that the schema is this binary's or a newer
@@ -33,13 +43,17 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	// Several stages and hundreds of slaves share the pool; a claim takes a
 	// millisecond, so a few connections serve them all.
 	cfg.MaxConns = max(cfg.MaxConns, 16)
-	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
-	cfg.ConnConfig.RuntimeParams["application_name"] = "pinwheel"
+	settle(cfg.ConnConfig)
+	cfg.AfterConnect = watched
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, explain(err)
 	}
-	s := &Store{pool: pool}
+	s := &Store{
+		pool: pool, needs: newNeeds(),
+		failing: turns[*failing]{most: failedTogether}, arriving: turns[*arriving]{most: builtTogether},
+		claiming: turns[*claiming]{most: claimsTogether},
+	}
 	if err := s.checkSchema(ctx); err != nil {
 		pool.Close()
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -37,12 +38,12 @@ func newWorld(t testing.TB) *world {
 	}
 	t.Cleanup(s.Close)
 	w := &world{Store: s, t: t, dsn: dsn, slaves: map[string]int64{}}
-	w.must(s.AddTarget(t.Context(), target, farm.Facts{}))
+	w.must(s.AddTarget(t.Context(), target, farm.Facts{}, "test"))
 	rows, err := s.Targets(t.Context())
 	w.must(err)
 	w.targetID = rows[0].ID
 	for _, name := range []string{"a", "b"} {
-		w.must(s.EnrollSlave(t.Context(), name, farm.RoleSlave, "key-"+name))
+		w.must(s.EnrollSlave(t.Context(), name, farm.RoleSlave, "key-"+name, "test"))
 		row, err := s.Slave(t.Context(), name)
 		w.must(err)
 		w.slaves[name] = row.ID
@@ -60,15 +61,12 @@ func (w *world) must(err error) {
 // add queues releases of a package, the first one oldest.
 func (w *world) add(name string, versions ...string) {
 	w.t.Helper()
-	p := store.Project{Name: name, Display: name}
-	var wishes []store.Wish
+	var releases []store.ReleaseFacts
 	for i, v := range versions {
-		p.Releases = append(p.Releases, store.ReleaseFacts{Version: v, Raw: v,
+		releases = append(releases, store.ReleaseFacts{Version: v, Raw: v,
 			Released: time.Date(2024, 1, 1+i, 0, 0, 0, 0, time.UTC), Sdist: farm.Sdist{Filename: name + "-" + v + ".tar.gz"}})
-		wishes = append(wishes, store.Wish{Version: v, Target: target, Verdict: farm.Verdict{State: farm.Queued}, Priority: farm.PriorityBacklog})
 	}
-	_, err := w.AddJobs(w.t.Context(), p, wishes, "test")
-	w.must(err)
+	storetest.Release(w.t, w.Store, name, target, releases...)
 }
 
 func (w *world) claim(slave, request string) (farm.Lease, bool) {
@@ -111,7 +109,7 @@ func (w *world) ending(slave string, l farm.Lease) store.Ending {
 func TestEnrollTwiceIsAConflict(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := w.EnrollSlave(t.Context(), "a", farm.RoleSlave, "other"); !errors.Is(err, farm.ErrConflict) {
+	if err := w.EnrollSlave(t.Context(), "a", farm.RoleSlave, "other", "test"); !errors.Is(err, farm.ErrConflict) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"pinwheel/internal/farm"
 )
 
 // WheelRow is one published wheel with what its page says of it.
@@ -24,39 +27,76 @@ type WheelRow struct {
 	Yanked         bool
 	YankReason     string
 	Published      time.Time
+	Quarantined    bool // its release is
+
+	Record *farm.BuildRecord `db:"-"` // how it was made; nil from PageFacts
 }
 
 // Page is everything that one project's page is made of.
 type Page struct {
-	Package string
-	Display string
-	Wheels  []WheelRow
+	Package      string
+	Display      string
+	Status       string // PEP 792
+	StatusReason string
+	Wheels       []WheelRow
 }
 
-// pageQuery reads wheels as WheelRow has them; %s is the METADATA.
+// Withheld says whether all of the project's wheels are kept back: no page may name
+// them and nobody may have them, until the upstream takes its word back (PEP 792).
+// They stay in the depot, and their rows stay.
+func (p Page) Withheld() bool { return p.Status == "quarantined" }
+
+// Offered are the wheels that are not kept back, be it with the project or with
+// their release.
+func (p Page) Offered() []WheelRow {
+	if p.Withheld() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(p.Wheels), func(w WheelRow) bool { return w.Quarantined })
+}
+
+// pageQuery reads wheels as pageRow has them; %s is the METADATA.
 const pageQuery = `
-select p.name, r.version, w.filename, w.sha256, w.size, w.metadata_sha256, %s, octet_length(w.metadata),
-       w.requires_python, w.tags, r.yanked, r.yank_reason, w.published_at
+select p.display, p.status, p.status_reason, p.name, r.version, w.filename, w.sha256, w.size, w.metadata_sha256, %s, octet_length(w.metadata),
+       w.requires_python, w.tags, r.yanked, r.yank_reason, w.published_at, r.quarantined
 from wheels w
 join releases r on r.id = w.release_id
 join packages p on p.id = r.package_id
 where p.name = any($1)
 order by p.name, w.filename`
 
+type pageRow struct {
+	Display, Status, StatusReason string
+	WheelRow
+}
+
+func (r pageRow) page() Page {
+	return Page{Package: r.Package, Display: r.Display, Status: r.Status, StatusReason: r.StatusReason}
+}
+
 // Page reads a project's wheels, ordered by file name: an order that never
 // changes, so that the same rows give the same bytes.
 func (s *Store) Page(ctx context.Context, name string) (Page, error) {
 	p := Page{Package: name}
 	err := s.inTx(ctx, "read the page of "+name, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, `select display from packages where name = $1`, name).Scan(&p.Display); err != nil {
+		// The status is read again with the wheels: this is of two moments.
+		const q = `select display, status, status_reason from packages where name = $1`
+		if err := tx.QueryRow(ctx, q, name).Scan(&p.Display, &p.Status, &p.StatusReason); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, fmt.Sprintf(pageQuery, "w.metadata"), []string{name})
 		if err != nil {
 			return err
 		}
-		p.Wheels, err = pgx.CollectRows(rows, pgx.RowToStructByPos[WheelRow])
-		return err
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pageRow])
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			p = found[0].page()
+		}
+		p.Wheels = pluck(found, func(r pageRow) WheelRow { return r.WheelRow })
+		return addBuildRecords(ctx, tx, &p)
 	})
 	return p, err
 }
@@ -65,32 +105,32 @@ func (s *Store) Page(ctx context.Context, name string) (Page, error) {
 // and all of it at once, but for the METADATA, of which it has the sizes only: a
 // project of many wheels has megabytes of it, and its page needs none. A project
 // without wheels is not given. An error ends it. A connection is held until the end.
-func (s *Store) PageFacts(ctx context.Context, names []string) iter.Seq2[[]WheelRow, error] {
-	return func(yield func([]WheelRow, error) bool) {
+func (s *Store) PageFacts(ctx context.Context, names []string) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
 		rows, err := s.pool.Query(ctx, fmt.Sprintf(pageQuery, "null::bytea"), names)
 		if err != nil {
-			yield(nil, fmt.Errorf("read pages: %w", translate(err)))
+			yield(Page{}, fmt.Errorf("read pages: %w", translate(err)))
 			return
 		}
 		defer rows.Close()
-		var one []WheelRow
+		var one Page
 		for rows.Next() {
-			w, err := pgx.RowToStructByPos[WheelRow](rows)
+			r, err := pgx.RowToStructByPos[pageRow](rows)
 			if err != nil {
-				yield(nil, fmt.Errorf("read pages: %w", translate(err)))
+				yield(Page{}, fmt.Errorf("read pages: %w", translate(err)))
 				return
 			}
-			if len(one) > 0 && one[0].Package != w.Package {
-				if !yield(one, nil) {
+			if one.Package != r.Package {
+				if len(one.Wheels) > 0 && !yield(one, nil) {
 					return
 				}
-				one = nil
+				one = r.page()
 			}
-			one = append(one, w)
+			one.Wheels = append(one.Wheels, r.WheelRow)
 		}
 		if err := rows.Err(); err != nil {
-			yield(nil, fmt.Errorf("read pages: %w", translate(err)))
-		} else if len(one) > 0 {
+			yield(Page{}, fmt.Errorf("read pages: %w", translate(err)))
+		} else if len(one.Wheels) > 0 {
 			yield(one, nil)
 		}
 	}

@@ -78,11 +78,13 @@ func offered() string {
 	return strings.Join(names, ", ")
 }
 
-// file serves a wheel or its metadata. Whatever has no such name does not exist,
+// file serves a wheel, its metadata or its build record. Whatever has no such name does not exist,
 // wherever it may lie: pages under their file names, files being written, dots.
 func (s *site) file(w http.ResponseWriter, r *http.Request) {
 	project, file := r.PathValue("project"), r.PathValue("file")
 	wheel, isMetadata := strings.CutSuffix(file, ".metadata")
+	wheel, isRecord := strings.CutSuffix(wheel, ".build.json")
+	isRecord = isRecord && !isMetadata
 	if _, err := pep.ParseWheelName(wheel); err != nil || !pep.ValidName(project) {
 		notFound(w)
 		return
@@ -92,8 +94,11 @@ func (s *site) file(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	content := "application/octet-stream"
-	if isMetadata {
+	switch {
+	case isMetadata:
 		content = "text/plain; charset=utf-8"
+	case isRecord:
+		content = "application/json"
 	}
 	err := s.sendFile(w, r, path.Join("simple", project, file), content)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -59,7 +59,7 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			db := rows{status: store.Status{Packages: 12, Wheels: 34}}
+			db := rows{status: store.Status{Counts: store.Counts{Packages: 12, Wheels: 34}}}
 			if c.away {
 				db.away = errors.New("refused")
 			}

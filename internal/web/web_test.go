@@ -262,8 +262,10 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	_, h := newSite(t, func(c *Config) {
 		c.Store = rows{status: store.Status{
-			Schema: 1, Packages: 1, Releases: 2, Wheels: 3, WheelBytes: 4, StalePages: 5,
-			Jobs: map[string]map[string]int64{"cp311-linux_armv7l": {"queued": 6}},
+			Schema: 1, StalePages: 5,
+			Counts: store.Counts{Packages: 1, Releases: 2, Wheels: 3, WheelBytes: 4,
+				Jobs: map[string]map[string]int64{"cp311-linux_armv7l": {"queued": 6}}},
+			UpstreamStatus: store.UpstreamStatus{Reading: []store.ReadingStatus{{Urgency: "walk", Count: 7, Due: 6, Troubled: 5, Oldest: 4}}},
 			Slaves: []store.SlaveRow{
 				{Name: "pi", Role: farm.RoleSlave, PublicKey: "KEY", Doing: "building"},
 				{Name: "old", Role: farm.RoleSlave, Revoked: true}, {Name: "eve", Role: farm.RoleOperator},
@@ -276,9 +278,14 @@ func TestStatus(t *testing.T) {
 		t.Fatalf("%v %v", err, r.Header)
 	}
 	want := map[string]any{
-		"schema": 1.0, "packages": 1.0, "releases": 2.0, "wheels": 3.0, "wheel_bytes": 4.0, "stale_pages": 5.0,
-		"jobs":   map[string]any{"cp311-linux_armv7l": map[string]any{"queued": 6.0}},
-		"slaves": []any{map[string]any{"name": "pi", "role": "slave", "revoked": false, "paused": false, "doing": "building", "last_seen": nil}},
+		"schema": 1.0, "packages": 1.0, "releases": 2.0, "wheels": 3.0, "wheel_bytes": 4.0, "counted_at": nil, "not_yet": 0.0, "stale_pages": 5.0,
+		"jobs":      map[string]any{"cp311-linux_armv7l": map[string]any{"queued": 6.0}},
+		"following": map[string]any{"source": "", "serial": 0.0, "moved_at": nil, "asked_at": nil, "trouble": ""},
+		"reading":   []any{map[string]any{"urgency": "walk", "count": 7.0, "due": 6.0, "troubled": 5.0, "oldest_seconds": 4.0}},
+		"troubled":  nil, "walks": nil, "faults": nil, "unserved": nil,
+		"slaves": []any{map[string]any{"name": "pi", "role": "slave", "revoked": false, "paused": false, "paused_why": "", "faults": 0.0,
+			"doing": "building", "last_seen": nil, "machine": "",
+			"pulse": map[string]any{"doing": "", "load": 0.0, "temperature": 0.0, "memory_free": 0.0, "disk_free": 0.0}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

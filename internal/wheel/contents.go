@@ -37,13 +37,13 @@ func (v *verifier) checkFile(e *entry, hashes map[string]hash.Hash) error {
 		h.Reset()
 	}
 	var crc uint32
-	head := make([]byte, 0, elfHead)
+	v.elf.spool.Begin()
 	err := v.inflate.each(v.src, e, func(p []byte) {
 		crc = crc32.Update(crc, crc32.IEEETable, p)
 		if h != nil {
 			h.Write(p)
 		}
-		head = append(head, p[:min(len(p), elfHead-len(head))]...)
+		v.elf.spool.Feed(p)
 	})
 	if w != nil {
 		w.met = true
@@ -54,7 +54,6 @@ func (v *verifier) checkFile(e *entry, hashes map[string]hash.Hash) error {
 	if crc != e.crc {
 		v.found.reject(CodeZipCRC, e.name, "its CRC is not the declared one")
 	}
-	v.inspect(e, head)
 	v.checkRow(e, w, h)
-	return nil
+	return v.inspect(e)
 }

@@ -226,7 +226,7 @@ func TestELF(t *testing.T) {
 		{"foreign stable extension", good(file{name: "demo_pkg/_x.abi3.so", data: intel}), CodeELFMachine},
 	})
 	got := check(t, good(file{name: "demo_pkg/tool", data: intel}).build(), goodName)
-	want := []Finding{{CodeELFForeign, Warning, "demo_pkg/tool", "an ELF file for EM_X86_64, ELFCLASS64"}}
+	want := []Finding{{CodeELFForeign, Warning, "demo_pkg/tool", "an ELF file for another machine: it is for x86_64"}}
 	if diff := cmp.Diff(want, got.Findings); diff != "" {
 		t.Error(diff)
 	}

@@ -1,54 +1,181 @@
 package wheel
 
 import (
-	"debug/elf"
 	"regexp"
 	"strings"
+
+	"pinwheel/internal/elffile"
+	"pinwheel/internal/farm"
 )
 
-// elfHead is what inspect wants to see of every file: up to e_machine.
-const elfHead = 20
+// How many ELF files a report has, and how many bytes of what they say. The others are
+// checked alike, but nothing is proven then.
+const (
+	maxELF      = 2000
+	maxELFBytes = 4 << 20
+)
 
-// machine is how ELF files of a platform begin, and how Python calls it in the
-// names of extension modules (PEP 3149, Debian's multiarch names).
-type machine struct {
-	class  elf.Class
-	number elf.Machine
-	triple string
+// elves are the ELF files of a wheel.
+type elves struct {
+	spool elffile.Spool
+	all   []farm.ELF
+	bytes int // of the texts in all
+	more  int // that are not in all
+	// What the rules say of files depends on what other files need, so they wait until
+	// all were read: those that are not just as they should be.
+	odd    []farm.ELF
+	needed map[string]bool // base names of libraries that files of our machine need
+	fits   map[string]bool // base names of files that are for our machine
 }
 
-func machineOf(platform string) (machine, bool) {
-	switch platform {
-	case "linux_armv7l", "linux_armv6l":
-		return machine{elf.ELFCLASS32, elf.EM_ARM, "arm-linux-gnueabihf"}, true
-	case "linux_aarch64":
-		return machine{elf.ELFCLASS64, elf.EM_AARCH64, "aarch64-linux-gnu"}, true
-	case "linux_x86_64":
-		return machine{elf.ELFCLASS64, elf.EM_X86_64, "x86_64-linux-gnu"}, true
-	case "linux_i686":
-		return machine{elf.ELFCLASS32, elf.EM_386, "i386-linux-gnu"}, true
-	case "linux_riscv64":
-		return machine{elf.ELFCLASS64, elf.EM_RISCV, "riscv64-linux-gnu"}, true
+// maxOdd bounds what waits; what is beyond is judged as if nothing needed it.
+const maxOdd = 1000
+
+// inspect reads a file that has been unpacked into the spool.
+func (v *verifier) inspect(e *entry) error {
+	s := &v.elf.spool
+	if err := s.Err(); err != nil {
+		return err
 	}
-	return machine{}, false
+	switch {
+	case s.IsELF():
+		facts, err := elffile.Read(s, s.Size(), e.name)
+		if err != nil {
+			return err
+		}
+		v.elf.note(facts)
+		v.elf.sort(facts, v.want)
+		if len(v.elf.odd) > maxOdd {
+			v.judge(v.elf.odd[maxOdd])
+			v.elf.odd = v.elf.odd[:maxOdd]
+		}
+	case s.IsArchive():
+		return elffile.ReadArchive(s, s.Size(), e.name, v.elf.note)
+	case objectName.MatchString(e.name):
+		v.elf.note(farm.ELF{Path: e.name, Problem: "by its name object code, and in a form that is not known"})
+	}
+	return nil
 }
 
-// inspect looks at the first bytes of a file. An ELF file of another machine is
-// odd as data, and an error where its name makes the target's Python load it.
-func (v *verifier) inspect(e *entry, head []byte) {
-	m, known := machineOf(v.want.Target.Platform)
-	if !known || len(head) < elfHead || string(head[:4]) != elf.ELFMAG {
+// objectName is what linkers take for object files and archives of them.
+var objectName = regexp.MustCompile(`\.(o|a|rlib)$`)
+
+func (x *elves) note(f farm.ELF) {
+	size := len(f.Path) + len(f.SOName) + len(f.RPath) + len(f.RunPath)
+	for _, name := range f.Needed {
+		size += len(name)
+	}
+	if len(x.all) == maxELF || x.bytes+size > maxELFBytes {
+		x.more++
 		return
 	}
-	number := elf.Machine(head[18]) | elf.Machine(head[19])<<8
-	if elf.Class(head[4]) == m.class && elf.Data(head[5]) == elf.ELFDATA2LSB && number == m.number {
+	f.Path = printable(f.Path, 200)
+	x.all, x.bytes = append(x.all, f), x.bytes+size
+}
+
+// sort keeps what the rules must know of a file.
+func (x *elves) sort(f farm.ELF, want Expect) {
+	m, known := elffile.MachineOf(want.Target.Platform)
+	if !known {
 		return
 	}
-	if v.isExtension(e.name, m) {
-		v.found.reject(CodeELFMachine, e.name, "an extension module for %s, %s", number, elf.Class(head[4]))
+	base := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
+	needed := f.Needed
+	f.Needed = nil
+	if f.Machine != m.Name || f.Class != m.Class {
+		x.odd = append(x.odd, f)
 		return
 	}
-	v.found.warn(CodeELFForeign, e.name, "an ELF file for %s, %s", number, elf.Class(head[4]))
+	if x.fits == nil {
+		x.fits, x.needed = map[string]bool{}, map[string]bool{}
+	}
+	if len(x.fits) < maxELF && len(x.needed) < maxELF {
+		x.fits[base] = true
+		for _, name := range needed {
+			x.needed[name[strings.LastIndexByte(name, '/')+1:]] = true
+		}
+	}
+	if f.Problem != "" || want.Glibc != "" && elffile.Compare(f.GLIBC, want.Glibc) > 0 {
+		x.odd = append(x.odd, f)
+	}
+}
+
+// checkELF judges the files that are not as they should be, and says what is proven.
+func (v *verifier) checkELF() error {
+	for _, f := range v.elf.odd {
+		v.judge(f)
+	}
+	v.report.ELF = v.elf.all
+	if v.want.Target.Platform == "linux_armv7l" && v.named {
+		v.report.ARMv6 = v.proveARMv6()
+	}
+	return nil
+}
+
+func (v *verifier) proveARMv6() *farm.Proof {
+	switch tag := v.report.Name.PlatformTag; {
+	case tag != "linux_armv7l":
+		return &farm.Proof{Reason: "a wheel for " + printable(tag, 60) + " needs no copy"}
+	case v.signed():
+		return &farm.Proof{Reason: "its RECORD is signed, which a copy could not be"}
+	case v.elf.more > 0:
+		return &farm.Proof{Reason: "it has more ELF files than are looked at"}
+	}
+	p := elffile.ProveARMv6(v.elf.all, v.want.VouchesARMv6)
+	return &p
+}
+
+func (v *verifier) signed() bool {
+	for i := range v.entries {
+		if v.signature(v.entries[i].name) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge makes a finding of a file that is for another machine, needs a newer glibc than
+// the target has, or cannot be read. It is an error where Python or the loader would
+// load the file, and odd where it is data.
+func (v *verifier) judge(f farm.ELF) {
+	m, _ := elffile.MachineOf(v.want.Target.Platform)
+	loads := v.loads(f, m)
+	switch {
+	case f.Machine != m.Name || f.Class != m.Class:
+		what := f.Problem
+		if f.Machine != "" {
+			what = "it is for " + f.Machine
+		}
+		if loads != "" {
+			v.found.reject(CodeELFMachine, f.Path, "%s, and %s", loads, what)
+			return
+		}
+		v.found.warn(CodeELFForeign, f.Path, "an ELF file for another machine: %s", what)
+	case f.Problem != "" && loads != "":
+		v.found.reject(CodeELFMalformed, f.Path, "%s, and cannot be read: %s", loads, f.Problem)
+	case f.Problem != "":
+		v.found.warn(CodeELFMalformed, f.Path, "an ELF file that cannot be read: %s", f.Problem)
+	case loads != "" || library.MatchString(f.Path):
+		v.found.reject(CodeELFGlibc, f.Path, "it needs glibc %s, %s has %s", f.GLIBC, v.want.Target, v.want.Glibc)
+	default:
+		v.found.warn(CodeELFGlibcData, f.Path, "as data, an ELF file that needs glibc %s; %s has %s", f.GLIBC, v.want.Target, v.want.Glibc)
+	}
+}
+
+// loads says, in words, why Python or the loader would load a file, or "".
+func (v *verifier) loads(f farm.ELF, m elffile.Machine) string {
+	top, rest, _ := strings.Cut(f.Path, "/")
+	base := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
+	switch {
+	case v.isExtension(f.Path, m):
+		return "an extension module"
+	case strings.HasSuffix(top, ".data") && strings.HasPrefix(rest, "scripts/"):
+		return "a program that is installed"
+	case v.elf.needed[base] && (f.Machine == m.Name && f.Class == m.Class || !v.elf.fits[base]):
+		// Packages carry libraries for many machines under one name: one that fits is enough.
+		return "a library that other files need"
+	}
+	return ""
 }
 
 // moduleFile is a plain extension module, as Python would import it. Names that
@@ -56,11 +183,14 @@ func (v *verifier) inspect(e *entry, head []byte) {
 // machines, and load the one that fits by its full path.
 var moduleFile = regexp.MustCompile(`(^|/)[A-Za-z_][A-Za-z0-9_]*\.so$`)
 
+// library is what is loaded by name, by the loader or with ctypes.
+var library = regexp.MustCompile(`\.so(\.[0-9]+)*$`)
+
 // isExtension says whether the target's Python would load the file when a module
 // of its name is imported: it tries its own suffix, .abi3.so and .so.
-func (v *verifier) isExtension(name string, m machine) bool {
+func (v *verifier) isExtension(name string, m elffile.Machine) bool {
 	digits := strings.TrimRight(strings.TrimPrefix(v.want.Target.ABI, "cp"), "mudt")
-	if strings.HasSuffix(name, ".abi3.so") || strings.HasSuffix(name, ".cpython-"+digits+"-"+m.triple+".so") {
+	if strings.HasSuffix(name, ".abi3.so") || strings.HasSuffix(name, ".cpython-"+digits+"-"+m.Triple+".so") {
 		return true
 	}
 	base := name[strings.LastIndexByte(name, '/')+1:]

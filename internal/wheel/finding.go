@@ -123,8 +123,11 @@ const (
 	CodeRecordNoLength  = "record-no-length" // warning
 	CodeRecordFolder    = "record-folder"    // warning: a row for a folder
 	CodeRecordSelf      = "record-self"      // RECORD lists itself with a hash, or (a warning) not at all
-	CodeELFMachine      = "elf-machine"      // an extension module that this machine cannot load
+	CodeELFMachine      = "elf-machine"      // to be loaded, and this machine cannot load it
 	CodeELFForeign      = "elf-foreign"      // warning: another machine's ELF as data
+	CodeELFGlibc        = "elf-glibc"        // needs a newer glibc than the target has
+	CodeELFGlibcData    = "elf-glibc-data"   // warning: the same of data
+	CodeELFMalformed    = "elf-malformed"    // cannot be read; of data a warning
 	CodeMore            = "more-findings"    // the report was full
 )
 

@@ -15,6 +15,8 @@ type Limits struct {
 	WheelFile int64 // bytes of WHEEL, held in memory
 	Record    int64 // bytes of RECORD, held in memory
 
+	Scratch string // folder for ELF files of more than 8 MiB while they are read; "" is the system's
+
 	Filename int // bytes of the wheel's file name; leaves room for .metadata.gz within 255
 	Name     int // bytes of an entry's name; must fit a path below some site-packages
 	Depth    int // folders above an entry

@@ -7,8 +7,11 @@
 //
 // It trusts nothing: the zip is read by a parser of its own, which takes only
 // archives that all readers understand alike, byte for byte; every file is
-// unpacked, in bounded memory and time, and held against RECORD. It never
-// extracts to disk, never runs what it reads, and never repairs a wheel.
+// unpacked, in bounded memory and time, and held against RECORD. It never runs what
+// it reads and never repairs a wheel; on the disk it keeps only large ELF files, while
+// it reads them, under no name.
+//
+// Copy makes a wheel that was accepted one for armv6l, if its Report has the proof.
 package wheel
 
 import (
@@ -19,6 +22,7 @@ import (
 	"fmt"
 	"io"
 
+	"pinwheel/internal/elffile"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pep"
 )
@@ -28,6 +32,9 @@ type Expect struct {
 	Name    string // normalized (PEP 503)
 	Version pep.Version
 	Target  farm.Target
+
+	Glibc        string // of the target, "2.36"; "" is not known, and then not held against anything
+	VouchesARMv6 bool   // the target's compiler makes code for ARMv6 with VFPv2
 }
 
 // Report is what a verification found.
@@ -40,6 +47,9 @@ type Report struct {
 	MetadataBytes []byte // METADATA as it is in the wheel; nil if it cannot be read
 	Size          int64
 	SHA256        string // of the wheel, in hex; "" if it is too large to be read
+
+	ELF   []farm.ELF  // its ELF files, those of archives too, in the order of the wheel
+	ARMv6 *farm.Proof // whether it may be copied for armv6l; nil: it is for no linux_armv7l
 }
 
 // Verify checks the size bytes of r, a wheel called filename, with DefaultLimits.
@@ -55,12 +65,14 @@ func (l Limits) Verify(ctx context.Context, r io.ReaderAt, size int64, filename 
 		lim:   l,
 		want:  want,
 		src:   &source{ctx: ctx, r: r, size: size},
+		elf:   elves{spool: elffile.Spool{Dir: l.Scratch}},
 		found: findings{list: []Finding{}, max: l.Findings},
 	}
+	defer v.elf.spool.Close()
 	v.report.Size = size
 	v.checkFilename(filename)
 	// Each step stands on the one before: a flaw that is returned ends them.
-	for _, step := range []func() error{v.hashFile, v.openZip, v.readDistInfo, v.checkFiles} {
+	for _, step := range []func() error{v.hashFile, v.openZip, v.readDistInfo, v.checkFiles, v.checkELF} {
 		if err := step(); errors.As(err, &flaw{}) {
 			_ = v.note(err) // returns nil for a flaw
 			break
@@ -85,6 +97,7 @@ type verifier struct {
 	inflate *inflater
 	record  string          // the name of RECORD's entry
 	rows    map[string]*row // nil without a RECORD that can be read
+	elf     elves
 }
 
 // note makes a finding of a flaw, and passes on every other error.

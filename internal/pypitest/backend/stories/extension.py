@@ -13,6 +13,9 @@ def build(wheel):
     compiler = shlex.split(os.environ.get("CC") or "cc")
     include = "-I" + sysconfig.get_paths()["include"]
     command = compiler + ["-shared", "-fPIC", "-O1", include, source, "-o", target]
+    machine = subprocess.check_output(compiler + ["-dumpmachine"]).decode()
+    if machine.startswith("arm"):
+        command += wheel.story["arm_flags"]
     print("running build_ext: " + " ".join(command), flush=True)
     subprocess.check_call(command, cwd=_backend.ROOT)
     wheel.files[target] = _backend.read(target)

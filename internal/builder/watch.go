@@ -1,0 +1,122 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"pinwheel/internal/farm"
+)
+
+// watchEvery is how often a build is looked at: a fast one takes some hundred MB of
+// memory meanwhile.
+const watchEvery = 250 * time.Millisecond
+
+// crowded is on how many looks in a row a build may be at its limit of processes. It
+// gets no more of them by then, and what goes on for longer is a fork bomb.
+const crowded = 8
+
+// errShort says that the machine has no room for builds, and not because of this one.
+var errShort = errors.New("this machine is short of memory")
+
+// watch looks at a build as a whole: what all its processes and files take together,
+// and what that leaves the machine. What the kernel bounds, process by process, are
+// its bounds.
+type watch struct {
+	limits farm.Limits
+	kin    kin
+	disk   *diskWatch
+	began  machine
+
+	peak   int64     // bytes of memory, the most that was seen
+	crowds int       // looks in a row at the limit of processes
+	exact  time.Time // no counting of pages before
+	files  int64     // bytes of memory in files, when pages were last counted
+	shmem  int64     // bytes of shared memory of the machine, at the last look
+	grown  int64     // bytes that it has grown since pages were counted; what went meanwhile is not taken off
+}
+
+func (x *box) watch(l farm.Limits) *watch {
+	began := readMachine()
+	return &watch{limits: l, kin: kin{mode: x.mode}, disk: newDiskWatch(x.dir, l.Disk), began: began, shmem: began.shmem}
+}
+
+// look says why a build that began with first must be ended; the zero Failure: it
+// may go on. An error says that the machine is to blame, not the build.
+func (w *watch) look(now time.Time, first int) (farm.Failure, error) {
+	w.kin.first = first
+	base, pids := w.kin.list()
+	if base == "" {
+		return farm.Failure{}, nil
+	}
+	if f, err := w.memory(now, base, pids); err != nil || f.Cause != "" {
+		return f, err
+	}
+	over, full := w.disk.look(now, &w.kin)
+	switch {
+	case over > 0:
+		return overDisk(over, w.limits.Disk), nil
+	case full:
+		return farm.Failure{Cause: farm.Disk, Detail: "the disk of the builds is full"}, nil
+	case w.crowds >= crowded:
+		return farm.Failure{Cause: farm.Crashed, Detail: fmt.Sprintf("went on at its limit of %d processes and threads", w.limits.Processes)}, nil
+	}
+	return farm.Failure{}, nil
+}
+
+// memory counts what the build has.
+func (w *watch) memory(now time.Time, base string, pids []string) (farm.Failure, error) {
+	u, shared := quickUsage(base, pids)
+	switch w.crowds++; {
+	case w.limits.Processes <= 0 || u.tasks < w.limits.Processes:
+		w.crowds = 0
+	case u.tasks > w.limits.Processes: // where the kernel does not count exactly
+		w.crowds = crowded
+	}
+	m := readMachine()
+	held := max(shared, devSize(base))
+	// Memory may also be in files that nobody maps: then the machine has more of it
+	// than before, be it the build's or not.
+	w.grown, w.shmem = w.grown+max(m.shmem-w.shmem, 0), m.shmem
+	most := u.memory + max(held, w.files+w.grown)
+	if !m.short() && (w.limits.Memory <= 0 || most <= w.limits.Memory || now.Before(w.exact)) {
+		w.peak = max(w.peak, u.memory+held)
+		return farm.Failure{}, nil
+	}
+	w.files, w.grown = memoryFiles(base, pids), 0
+	has := exactMemory(base, pids, w.files)
+	w.peak, w.exact = max(w.peak, has), now.Add(10*time.Since(now))
+	return w.verdict(has, m)
+}
+
+// verdict judges what a build has, every page counted once.
+func (w *watch) verdict(has int64, m machine) (farm.Failure, error) {
+	if w.limits.Memory > 0 && has > w.limits.Memory {
+		return farm.Failure{Cause: farm.OutOfMemory, Detail: farm.OverLimit + "of " + amount(w.limits.Memory),
+			Hint: fmt.Sprintf("it had %s; a recipe with more memory", amount(has))}, nil
+	}
+	if !m.short() {
+		return farm.Failure{}, nil
+	}
+	// Half of what was there when it began: without the build there would be enough.
+	if has >= w.began.free/2 {
+		return farm.Failure{Cause: farm.OutOfMemory, Detail: "it left too little to the machine",
+			Hint: fmt.Sprintf("it had %s; a slave with more memory", amount(has))}, nil
+	}
+	return farm.Failure{}, fmt.Errorf("%w: %s are left, and the build has only %s", errShort, amount(m.free), amount(has))
+}
+
+func overDisk(has, limit int64) farm.Failure {
+	return farm.Failure{Cause: farm.Disk, Detail: farm.OverLimit + "of " + amount(limit), Hint: "its files took " + amount(has)}
+}
+
+// amount is a number of bytes for people: "1.3 GB", powers of 1,024 as in settings.
+func amount(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.0f MB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.0f kB", float64(n)/(1<<10))
+}

@@ -1,0 +1,65 @@
+package farm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What a build may reach beside what pip takes from the indexes.
+const (
+	NetworkPublic = "public" // what everybody may reach
+	NetworkIndex  = "index"  // nothing
+	NetworkNone   = "none"   // nothing; and the indexes only until pip begins to build the wheel
+)
+
+// Networks lists them, the default first.
+func Networks() []string { return []string{NetworkPublic, NetworkIndex, NetworkNone} }
+
+// ParseNetwork reads a network's name; empty is the default.
+func ParseNetwork(s string) (string, error) {
+	if s == "" {
+		return NetworkPublic, nil
+	}
+	if slices.Contains(Networks(), s) {
+		return s, nil
+	}
+	return "", fmt.Errorf("network %.40q: want one of %s", s, strings.Join(Networks(), ", "))
+}
+
+// Requirement is what a build took from an index to build with.
+type Requirement struct {
+	Name    string `json:"name"`    // normalized (PEP 503)
+	Version string `json:"version"` // as the file name has it
+	File    string `json:"file"`    // the file name
+	SHA256  string `json:"sha256"`  // hex, of the bytes that it took
+}
+
+// Contact is a host past the indexes that a build reached, or wanted to.
+type Contact struct {
+	Host    string `json:"host"`              // name:port
+	Times   int    `json:"times"`             //
+	Refused bool   `json:"refused,omitempty"` // by its network, or because of the address
+	Why     string `json:"why,omitempty"`     // it did not come through
+}
+
+// Blame says why a build failed of which more is known than its log tells: whom it
+// could not reach, and whether an index failed it ("": none did). Both are the cause
+// only where the log has no better one, since a build may well do without.
+func Blame(excerpt string, contacts []Contact, fault string) (Failure, Source) {
+	rules := DefaultRules()
+	read := rules.Classify(excerpt)
+	vague := !rules.Explains(excerpt)
+	if fault != "" && (vague || read.Cause == NoSdist || read.Cause == BuildRequirement) {
+		return Failure{Cause: UpstreamFault, Detail: clip(fault, maxDetail)}, FromBuilder
+	}
+	if !vague && read.Cause != Network {
+		return read, FromLog
+	}
+	for _, c := range contacts {
+		if c.Why != "" {
+			return Failure{Cause: Network, Detail: clip(c.Host+": "+c.Why, maxDetail)}, FromBuilder
+		}
+	}
+	return read, FromLog
+}

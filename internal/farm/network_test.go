@@ -1,0 +1,51 @@
+package farm
+
+import "testing"
+
+// TestBlame: what was seen of the network counts where the log is vague, or says as
+// much; not where it knows better.
+func TestBlame(t *testing.T) {
+	t.Parallel()
+	refused := []Contact{{Host: "ok.example:443", Times: 1}, {Host: "a.example:443", Times: 2, Refused: true, Why: "builds may not reach it"}}
+	reached := refused[:1]
+	const (
+		header   = "x.c:1:10: fatal error: ffi.h: No such file or directory"
+		network  = "urllib.error.URLError: <urlopen error Tunnel connection failed: 403 Forbidden>"
+		vague    = "RuntimeError: something went wrong"
+		noSdist  = "ERROR: No matching distribution found for demo==1.0"
+		upstream = "index.example: HTTP 503"
+	)
+	seen := Failure{Cause: Network, Detail: "a.example:443: builds may not reach it"}
+	down := Failure{Cause: UpstreamFault, Detail: upstream}
+	for name, c := range map[string]struct {
+		excerpt  string
+		contacts []Contact
+		fault    string
+		want     Failure
+		from     Source
+	}{
+		"a better cause in the log":    {header, refused, upstream, Classify(header), FromLog},
+		"the log says as much":         {network, refused, "", seen, FromBuilder},
+		"the log is vague":             {vague, refused, "", seen, FromBuilder},
+		"the log is empty":             {"", refused, "", seen, FromBuilder},
+		"all was reached":              {vague, reached, "", Classify(vague), FromLog},
+		"nobody was asked":             {network, nil, "", Classify(network), FromLog},
+		"an index that did not answer": {noSdist, nil, upstream, down, FromBuilder},
+		"no sdist on a good index":     {noSdist, nil, "", Classify(noSdist), FromLog},
+		"both":                         {vague, refused, upstream, down, FromBuilder},
+	} {
+		got, from := Blame(c.excerpt, c.contacts, c.fault)
+		if got != c.want || from != c.from {
+			t.Errorf("%s: %+v from %s, want %+v from %s", name, got, from, c.want, c.from)
+		}
+	}
+}
+
+func TestParseNetwork(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": NetworkPublic, "public": NetworkPublic, "index": NetworkIndex, "none": NetworkNone, "all": "", "Public": ""} {
+		if got, err := ParseNetwork(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("ParseNetwork(%q) = %q, %v", text, got, err)
+		}
+	}
+}

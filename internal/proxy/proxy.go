@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+)
+
+// Config is the manual of New. The zero Config is a proxy without a cache.
+type Config struct {
+	CacheDir  string         // of files from indexes, made if need be, nobody else's; empty: no cache
+	CacheSize int64          // bytes that the cache may take; 0 is DefaultCacheSize
+	Bundle    string         // file of certificates that are trusted beside the system's, PEM; empty: none
+	Allow     []netip.Prefix // networks that builds may reach although they are not public
+
+	// Resolver looks names up; nil is the system's.
+	Resolver Resolver
+	// Parent is the proxy by which this machine itself gets out to a request's
+	// URL; nil is http.ProxyFromEnvironment. Names are then resolved there.
+	Parent func(*http.Request) (*url.URL, error)
+}
+
+// DefaultCacheSize holds the build requirements of thousands of packages.
+const DefaultCacheSize = 2 << 30
+
+// Proxy serves builds, one after another or at once. It holds no connection and runs
+// no goroutine while there is no build, but for connections to indexes that are kept
+// for some seconds.
+type Proxy struct {
+	cfg   Config
+	roots *x509.CertPool // nil: the system's
+	cache *cache         // nil: none
+	out   *way           // to all but the indexes
+
+	connect dialer // to one address; tests look at which
+
+	mu      sync.Mutex
+	origins map[string]*origin // by URL, credentials included
+}
+
+// New makes a proxy and looks through its cache's folder. The error names what is
+// wrong with the settings.
+func New(cfg Config) (*Proxy, error) {
+	if cfg.Resolver == nil {
+		cfg.Resolver = net.DefaultResolver
+	}
+	if cfg.Parent == nil {
+		cfg.Parent = http.ProxyFromEnvironment
+	}
+	if cfg.CacheSize <= 0 {
+		cfg.CacheSize = DefaultCacheSize
+	}
+	p := &Proxy{cfg: cfg, origins: map[string]*origin{}, connect: (&net.Dialer{Timeout: dialWithin}).DialContext}
+	if cfg.Bundle != "" {
+		var err error
+		if p.roots, err = withBundle(cfg.Bundle); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.CacheDir != "" {
+		var err error
+		if p.cache, err = openCache(cfg.CacheDir, cfg.CacheSize); err != nil {
+			return nil, err
+		}
+	}
+	p.out = p.newWay(p.dialOutside)
+	return p, nil
+}
+
+func withBundle(path string) (*x509.CertPool, error) {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate bundle of pip's settings: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read the certificate bundle of pip's settings: no certificate in %s", path)
+	}
+	return roots, nil
+}
+
+// Close ends the connections that are kept. Doors are to be closed before.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.close()
+	for _, o := range p.origins {
+		o.close()
+	}
+}
+
+// origin gives the one of a URL: connections are shared by all builds.
+func (p *Proxy) origin(index string) (*origin, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.origins[index]; o != nil {
+		return o, nil
+	}
+	o, err := p.newOrigin(index)
+	if err != nil {
+		return nil, err
+	}
+	p.origins[index] = o
+	return o, nil
+}
+
+// transport is what requests go out by: directly, through dial, or by the parent.
+func (p *Proxy) transport(dial dialer, parent func(*http.Request) (*url.URL, error)) *http.Transport {
+	return &http.Transport{
+		DialContext: dial, Proxy: parent, ForceAttemptHTTP2: true,
+		TLSClientConfig:     &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: dialWithin, ResponseHeaderTimeout: answerWithin,
+		IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8,
+	}
+}
+
+// errSettings says what of a door's settings cannot be.
+var errSettings = errors.New("not the URL of an index")

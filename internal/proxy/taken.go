@@ -1,0 +1,64 @@
+package proxy
+
+import "pinwheel/internal/farm"
+
+// Bounds of what is noted of one build.
+const (
+	maxFiles    = 1000
+	maxContacts = 100
+)
+
+// File is one that a build took from an index, to its last byte.
+type File struct {
+	Name   string // the file name
+	URL    string // where the index has it, without credentials
+	SHA256 string // hex, of the bytes that were delivered
+	Size   int64  // bytes
+}
+
+// Taken is what a build took, and what it wanted.
+type Taken struct {
+	Files    []File         // each once, in the order of their ends
+	Contacts []farm.Contact // whom it spoke to past the indexes, or would have
+	Fault    string         // the last trouble with an index, "HOST: why"; empty: none
+}
+
+// took notes a file.
+func (d *Door) took(f File) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, g := range d.taken.Files {
+		if g == f {
+			return
+		}
+	}
+	if len(d.taken.Files) < maxFiles {
+		d.taken.Files = append(d.taken.Files, f)
+	}
+}
+
+// note notes that a build asked for host. An error says why it did not come through;
+// refused, that it was us who said no.
+func (d *Door) note(host string, refused bool, err error) {
+	c := farm.Contact{Host: host, Refused: refused, Times: 1}
+	if err != nil {
+		c.Why = plain(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, k := range d.taken.Contacts {
+		if k.Host == c.Host && k.Refused == c.Refused && (k.Why == "") == (c.Why == "") {
+			d.taken.Contacts[i].Times++
+			return
+		}
+	}
+	if len(d.taken.Contacts) < maxContacts {
+		d.taken.Contacts = append(d.taken.Contacts, c)
+	}
+}
+
+func (d *Door) fault(why string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken.Fault = why
+}

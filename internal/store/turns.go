@@ -1,0 +1,95 @@
+package store
+
+import (
+	"errors"
+	"sync"
+)
+
+// turns lets calls that come at the same time be done together, for about the price
+// of one: the first is done at once, and what comes meanwhile waits and is done
+// together after it. One call alone never waits.
+type turns[T any] struct {
+	most int // together; 0: any number
+
+	mu      sync.Mutex
+	waiting []*turn[T]
+	busy    bool
+}
+
+type turn[T any] struct {
+	work T
+	word chan word
+}
+
+// word is what one who waits is told.
+type word int
+
+const (
+	lead   word = iota // do it, with those that wait
+	done               // it was done
+	broken             // whoever did it panicked
+)
+
+var errBroken = errors.New("another request broke while it was done together with this one; try again")
+
+// together returns when do has been called with work among others, by this call or
+// by another's. It fails only if that panicked: then nobody knows how far it came.
+func (t *turns[T]) together(work T, do func([]T)) error {
+	mine := &turn[T]{work: work, word: make(chan word, 1)}
+	if !t.leads(mine) {
+		switch <-mine.word {
+		case done:
+			return nil
+		case broken:
+			return errBroken
+		}
+	}
+	others := t.gather()
+	end := broken
+	defer func() { t.pass(others, end) }()
+	works := []T{work}
+	for _, one := range others {
+		works = append(works, one.work)
+	}
+	do(works)
+	end = done
+	return nil
+}
+
+// leads says whether nobody is at it: then it is this call's turn. Else it waits.
+func (t *turns[T]) leads(mine *turn[T]) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy {
+		t.waiting = append(t.waiting, mine)
+		return false
+	}
+	t.busy = true
+	return true
+}
+
+// gather takes those out who wait longest, to be done with the one that leads.
+func (t *turns[T]) gather() []*turn[T] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := len(t.waiting)
+	if t.most > 0 {
+		n = min(n, t.most-1)
+	}
+	others := t.waiting[:n:n]
+	t.waiting = t.waiting[n:]
+	return others
+}
+
+// pass lets the next one lead, and tells those that were done.
+func (t *turns[T]) pass(others []*turn[T], end word) {
+	t.mu.Lock()
+	if t.busy = len(t.waiting) > 0; t.busy {
+		t.waiting[0].word <- lead
+		t.waiting = t.waiting[1:]
+	}
+	t.mu.Unlock()
+	for _, one := range others {
+		one.word <- end
+	}
+}
