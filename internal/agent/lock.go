@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"pinwheel/internal/proc"
 )
 
 // lockDir makes this process the only agent of a state folder until unlock. The
@@ -32,7 +34,7 @@ func lockDir(dir string) (unlock func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = proc.Unlock(f) }, nil // the folder is free, or our end frees it
 }
 
 // sign leaves our process number for the error of whoever comes second.

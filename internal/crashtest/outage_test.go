@@ -233,13 +233,13 @@ func newDatabase(t testing.TB) *database {
 
 func (d *database) start() {
 	d.t.Helper()
-	var err error
-	d.pg, err = embedpg.Start(d.t.Context(), embedpg.Config{
+	pg, err := embedpg.Start(d.t.Context(), embedpg.Config{
 		Dir: d.dir, CacheDir: proc.DefaultCacheDir(), Fetch: pgtest.Fetch, Log: zerolog.Nop(), Settings: map[string]string{"fsync": "off"},
 	})
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	d.pg = pg
 }
 
 func (d *database) stop() {

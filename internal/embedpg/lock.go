@@ -56,7 +56,13 @@ func isLocked(path string) (bool, error) {
 	return question.Type != unix.F_UNLCK, nil
 }
 
-func (l *lock) release() error { return l.file.Close() }
+// release unlocks before it closes: a child that was forked a moment ago and is
+// not yet another program has the file open too, and closing ours alone would
+// leave the lock to it.
+func (l *lock) release() error {
+	request := unix.Flock_t{Type: unix.F_UNLCK, Whence: 0}
+	return errors.Join(unix.FcntlFlock(l.file.Fd(), unix.F_OFD_SETLK, &request), l.file.Close())
+}
 
 func wholeFile() unix.Flock_t {
 	return unix.Flock_t{Type: unix.F_WRLCK, Whence: 0}

@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"pinwheel/internal/proc"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFolders(t *testing.T) {
@@ -217,6 +219,12 @@ func TestLock(t *testing.T) {
 	if locked, err := isLocked(path); !locked || err != nil {
 		t.Errorf("while taken: %v, %v", locked, err)
 	}
+	// As a child has it from fork to exec.
+	inherited, err := unix.Dup(int(l.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(inherited)
 	if err := l.release(); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,14 @@ func NewTempDir(prefix string, users ...User) (*TempDir, error) {
 func (d *TempDir) Remove() error { return errors.Join(os.RemoveAll(d.Path), d.Release()) }
 
 // Release gives the folder up to whoever sweeps.
-func (d *TempDir) Release() error { return d.lock.Close() }
+func (d *TempDir) Release() error { return Unlock(d.lock) }
+
+// Unlock gives up a lock that was taken with flock(2), and closes the file.
+// Closing alone would leave the lock to a child that was forked a moment ago and
+// has the file open until it is another program.
+func Unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
 
 // lockFile opens a file and locks it, or fails at once. The lock goes with the
 // process, however it ends, and its children do not inherit it.
@@ -90,7 +97,7 @@ func sweepDead(dir string, users []User) {
 		return
 	}
 	_ = os.RemoveAll(dir)
-	_ = lock.Close()
+	_ = Unlock(lock)
 }
 
 // belongsTo says whether we or one of the users own it; the zero User is us.
