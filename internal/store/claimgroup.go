@@ -36,15 +36,19 @@ func families(list []*claiming) (all [][]*claiming) {
 }
 
 // claimFor is claim for several slaves: it takes as many jobs from the head of the
-// lane, and gives them out in order. Most of what a claim costs is paid once.
+// lane as there are slaves that may have one, and gives them out. Most of what a claim
+// costs is paid once. No job is locked that is not given, but those of a project that has
+// no room for them: another master would pass it over, and at the end of the queue tell
+// its slave that there is none.
 //
 // Of one project each gets another slot; jobs of a project that has no room for all of
-// them stay where they are, and the project counts as passed over. A job that one of
-// these slaves has failed by a fault of its own is left to a claim without it.
+// them stay where they are, and the project counts as passed over. Who failed a job by a
+// fault of its own is given another of them: those jobs, and those slaves last, meet only
+// if there is no other way, and then the slave claims by itself.
 //
-// The limit stands in the text: from a parameter the planner would guess a tenth of
-// the queue, and read the whole table for it. It is one of a few, so that few
-// statements are planned; jobs that nobody is there for are left as they were.
+// The inner limit stands in the text: from a parameter the planner would guess a tenth of
+// the queue, and read the whole table for it. It is one of a few, so that few statements
+// are planned; the outer one ends the scan, and with it the locking, at the right place.
 func claimFor(n int) string {
 	limit := claimsTogether
 	for _, size := range []int{2, 4, 8, 16} {
@@ -65,18 +69,29 @@ with stuffed as materialized (
         where o.lease_slot > 0 and o.lease_slot = any($9) and o.package_id = l.package_id)
 ), start as materialized (
     select exists (select 1 from unnest($10::bigint[]) p where p not in (select package_id from stuffed)) as back
+), asks as materialized (
+    -- As in a claim for one.
+    select a.token, a.slave, a.request, a.n
+    from unnest($2::text[], $3::bigint[], $5::text[]) with ordinality as a (token, slave, request, n)
+    where exists (select 1 from slaves s where s.id = a.slave and not s.paused and s.revoked_at is null)
+    and exists (select 1 from targets where id = $1 and active)
+    and not exists (select 1 from builds where slave_id = a.slave and request = a.request)
 ), picked as materialized (
-    select id, package_id, priority, rank from jobs
-    where target_id = $1 and state = 'queued' and not_before <= now()
-    and (priority, rank, id) >= (
-        case when (select back from start) then (-32768)::smallint else $6::smallint end,
-        case when (select back from start) then (-9223372036854775808)::bigint else $7::bigint end,
-        case when (select back from start) then (-9223372036854775808)::bigint else $8::bigint end)
-    and package_id not in (select package_id from stuffed)
-    and (avoids_slave_id is null or avoids_slave_id <> all($3::bigint[]) or not_before <= now() - interval '10 minutes')
-    and ` + needless + ` and priority < $11
-    order by priority, rank, id -- policy: design 4, newest release first
-    limit %d for update skip locked
+    select * from (
+        select id, package_id, priority, rank,
+            case when not_before > now() - interval '10 minutes' then avoids_slave_id end as avoids
+        from jobs
+        where target_id = $1 and state = 'queued' and not_before <= now()
+        and (priority, rank, id) >= (
+            case when (select back from start) then (-32768)::smallint else $6::smallint end,
+            case when (select back from start) then (-9223372036854775808)::bigint else $7::bigint end,
+            case when (select back from start) then (-9223372036854775808)::bigint else $8::bigint end)
+        and package_id not in (select package_id from stuffed)
+        and (avoids_slave_id is null or avoids_slave_id <> any(array(select slave from asks)) or not_before <= now() - interval '10 minutes')
+        and ` + needless + ` and priority < $11
+        order by priority, rank, id -- policy: design 4, newest release first
+        limit %d for update skip locked) q
+    limit (select count(*) from asks)
 ), room as materialized (
     select n.*, case when n.package_id = 0 or cardinality($9::smallint[]) = 0 then 0 else (
         select s from unnest($9::smallint[]) s
@@ -86,21 +101,19 @@ with stuffed as materialized (
         order by s offset n.nth - 1 limit 1) end as slot
     from (select *, row_number() over (partition by package_id order by priority, rank, id) as nth from picked) n
 ), given as materialized (
-    select *, row_number() over (order by priority, rank, id) as n from room where slot is not null
+    select *, row_number() over (order by avoids, priority, rank, id) as n from room where slot is not null
 ), me as materialized (
-    -- As in a claim for one.
-    select id from slaves where id = any($3) and not paused and revoked_at is null
-    and exists (select 1 from picked) and exists (select 1 from targets where id = $1 and active)
+    select id from slaves where id = any(array(select slave from asks)) and not paused and revoked_at is null
+    and exists (select 1 from picked)
     for key share
 ), takes as materialized (
-    select a.token, a.slave, a.request, row_number() over (order by a.n) as n
-    from unnest($2::text[], $3::bigint[], $5::text[]) with ordinality as a (token, slave, request, n)
-    join me on me.id = a.slave
-    where not exists (select 1 from builds where slave_id = a.slave and request = a.request)
+    select a.token, a.slave, a.request, row_number() over (order by
+        case when a.slave in (select avoids from given where avoids is not null) then a.slave end desc nulls first, a.n) as n
+    from asks a join me on me.id = a.slave
 ), j as (
     update jobs set state = 'leased', lease_token = takes.token, lease_slave_id = takes.slave,
         lease_deadline = now() + $4::interval, changed_at = now(), lease_slot = given.slot
-    from given join takes using (n) where jobs.id = given.id
+    from given join takes using (n) where jobs.id = given.id and given.avoids is distinct from takes.slave
     returning jobs.id, jobs.release_id, jobs.target_id, jobs.time_limit, jobs.needs_memory,
         given.priority, given.rank, takes.token, takes.slave, takes.request
 ), b as (
@@ -110,7 +123,9 @@ with stuffed as materialized (
 )
 select ` + leaseColumns + `, j.priority, j.rank, start.back,
     array(select package_id from stuffed union select package_id from room where slot is null),
-    (select count(*) from picked)
+    array(select token from asks) as asked,
+    (select count(*) from picked) = (select count(*) from asks)
+        or exists (select 1 from given join takes using (n) where given.avoids = takes.slave) as more
 from j join b using (token) cross join start
 join releases r on r.id = j.release_id
 join packages p on p.id = r.package_id
@@ -131,8 +146,8 @@ func groupArgs(group []*claiming) []any {
 		lead.from.place.priority, lead.from.place.rank, lead.from.place.id, lead.slots, lead.from.passed, lead.kin.first}
 }
 
-// handOut gives the rows to those whose tokens they bear. The others get nothing; if
-// there may be more, they are left to claim by themselves.
+// handOut gives the rows to those whose tokens they bear. The others get nothing; those
+// that may have a job, if there may be more, are left to claim by themselves.
 func handOut(rows pgx.Rows, group []*claiming) (left []*claiming, err error) {
 	defer rows.Close()
 	byToken := map[string]*claiming{}
@@ -141,10 +156,11 @@ func handOut(rows pgx.Rows, group []*claiming) (left []*claiming, err error) {
 	}
 	var served []*claiming
 	var last queuePlace
-	picked := 0
+	var asked []string
+	more := false
 	for rows.Next() {
 		var got claiming
-		if err := rows.Scan(append(got.dest(), &picked)...); err != nil {
+		if err := rows.Scan(append(got.dest(), &asked, &more)...); err != nil {
 			return nil, err
 		}
 		c := byToken[got.lease.Token]
@@ -159,11 +175,9 @@ func handOut(rows pgx.Rows, group []*claiming) (left []*claiming, err error) {
 	for _, c := range served {
 		c.at.last = last
 	}
-	if picked >= len(group) && len(served) < len(group) {
-		for _, c := range group {
-			if c.err != nil {
-				left = append(left, c)
-			}
+	for _, token := range asked {
+		if c := byToken[token]; more && c.err != nil {
+			left = append(left, c)
 		}
 	}
 	return left, rows.Err()

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"pinwheel/internal/farm"
 )
@@ -19,6 +21,19 @@ const claimsTogether = 24
 // claimWithin bounds a transaction of several claims, of whose slaves none may break
 // it off for the others. A slave asks anew after as long.
 const claimWithin = 5 * time.Second
+
+// ownFault says whether an error may be that of one of several who share a statement, so
+// that the others do better without it: what it brought cannot be a row, or another
+// master took what it was about to take. A database that is slow, or away, is so for all
+// of them, and to ask it once more for each would keep all waiting.
+func ownFault(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) < 2 {
+		return false
+	}
+	// Data exceptions, constraints, and what was rolled back for the sake of others.
+	return slices.Contains([]string{"22", "23", "40"}, pg.Code[:2])
+}
 
 // claiming is one claim on its way to its job.
 type claiming struct {
@@ -58,14 +73,27 @@ func (s *Store) claimAll(ctx context.Context, list []*claiming) {
 		s.claimAlone(ctx, list[0])
 		return
 	}
-	alone := list // one of them is to blame, mostly for a slot that another master took
-	if left, err := s.claimTogether(ctx, list); err == nil {
-		alone = left
+	alone, err := s.claimTogether(ctx, list)
+	switch {
+	case err == nil:
+	case ownFault(err):
+		alone = list // one of them is to blame, mostly for a slot that another master took
+	default:
+		for _, c := range list {
+			c.err = err
+		}
+		return
 	}
-	for _, c := range alone {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.claimWithin) // all of them: others wait behind
+	defer cancel()
+	for i, c := range alone {
 		s.claimAlone(ctx, c)
-		cancel()
+		if c.err != nil && !errors.Is(c.err, pgx.ErrNoRows) && !ownFault(c.err) {
+			for _, c := range alone[i+1:] {
+				c.at, c.err = claimed{}, alone[i].err
+			}
+			return
+		}
 	}
 }
 
@@ -78,14 +106,21 @@ func (s *Store) claimAlone(ctx context.Context, c *claiming) {
 // transaction of and commits by itself: a master that is stopped meanwhile holds no
 // slot that others wait for. It returns those that got nothing, and may by themselves.
 func (s *Store) claimTogether(ctx context.Context, list []*claiming) (left []*claiming, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.claimWithin)
 	defer cancel()
 	var turn pgx.Batch
+	queueClaims(&turn, list, &left)
+	err = s.pool.SendBatch(ctx, &turn).Close() // after the commit
+	return left, err
+}
+
+// queueClaims queues the statements of all claims, and notes those that are left.
+func queueClaims(turn *pgx.Batch, list []*claiming, left *[]*claiming) {
 	for _, group := range families(list) {
 		if len(group) > 1 {
 			turn.Queue(claimFor(len(group)), groupArgs(group)...).Query(func(rows pgx.Rows) error {
 				more, err := handOut(rows, group)
-				left = append(left, more...)
+				*left = append(*left, more...)
 				return err
 			})
 			continue
@@ -98,6 +133,4 @@ func (s *Store) claimTogether(ctx context.Context, list []*claiming) (left []*cl
 			return c.err
 		})
 	}
-	err = s.pool.SendBatch(ctx, &turn).Close() // after the commit
-	return left, err
 }

@@ -224,9 +224,17 @@ with stuffed as materialized (
 ), start as materialized (
     -- What was passed over for want of room stands before the head: it comes first when there is room.
     select exists (select 1 from unnest($10::bigint[]) p where p not in (select package_id from stuffed)) as back
+), asks as materialized (
+    -- Before a job is locked, which others pass over.
+    select 1 where exists (select 1 from slaves where id = $3 and not paused and revoked_at is null)
+    -- It was active when the slave asked, and the question may have waited since.
+    and exists (select 1 from targets where id = $1 and active)
+    -- A repeat had its lease before (claimedBefore), and must not undo the claims beside it.
+    and not exists (select 1 from builds where slave_id = $3 and request = $5)
 ), picked as (
     select id, package_id, priority, rank from jobs
-    where target_id = $1 and state = 'queued' and not_before <= now()
+    where exists (select 1 from asks)
+    and target_id = $1 and state = 'queued' and not_before <= now()
     and (priority, rank, id) >= (
         case when (select back from start) then (-32768)::smallint else $6::smallint end,
         case when (select back from start) then (-9223372036854775808)::bigint else $7::bigint end,
@@ -241,11 +249,7 @@ with stuffed as materialized (
     limit 1 for update skip locked
 ), me as (
     select id from slaves where id = $3 and not paused and revoked_at is null
-    and exists (select 1 from picked)
-    -- It was active when the slave asked, and the question may have waited since.
-    and exists (select 1 from targets where id = $1 and active)
-    -- A repeat had its lease before (claimedBefore), and must not undo the claims beside it.
-    and not exists (select 1 from builds where slave_id = $3 and request = $5) for key share
+    and exists (select 1 from picked) for key share
 ), j as (
     update jobs set state = 'leased', lease_token = $2, lease_slave_id = me.id,
         lease_deadline = now() + $4::interval, changed_at = now(),
@@ -271,6 +275,15 @@ join targets t on t.id = j.target_id`
 )
 
 func (s *Store) claimOne(ctx context.Context, c ClaimRequest, in lane, k kind, from head, collided bool) (farm.Lease, claimed, bool, error) {
+	one := s.newClaiming(c, in, k, from, collided)
+	ok, err := found(s.claimRow(ctx, one))
+	if ok {
+		err = s.addRecipe(ctx, &one.lease, one.hint)
+	}
+	return one.lease, one.at, ok, err
+}
+
+func (s *Store) newClaiming(c ClaimRequest, in lane, k kind, from head, collided bool) *claiming {
 	slots := make([]int16, c.Most)
 	for i := range slots {
 		slots[i] = int16(i + 1)
@@ -287,9 +300,5 @@ func (s *Store) claimOne(ctx context.Context, c ClaimRequest, in lane, k kind, f
 		one.kin = &kin{target: in.target, length: c.Length, most: c.Most, first: k.first}
 		one.req, one.from, one.slots = c, from, slots
 	}
-	ok, err := found(s.claimRow(ctx, one))
-	if ok {
-		err = s.addRecipe(ctx, &one.lease, one.hint)
-	}
-	return one.lease, one.at, ok, err
+	return one
 }

@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"pinwheel/internal/farm"
 )
 
 // Statements whose plans are tested.
@@ -46,4 +49,46 @@ func (s *Store) LeadAndFreeze(ctx context.Context, key string) (*pgx.Conn, error
 		err = errors.New("somebody leads already")
 	}
 	return conn, err
+}
+
+// SetClaimWithin bounds a transaction of several claims.
+func (s *Store) SetClaimWithin(d time.Duration) { s.claimWithin = d }
+
+// together are claims of the first target of each, that meet.
+func (s *Store) together(reqs []ClaimRequest) (list []*claiming) {
+	for _, c := range reqs {
+		in := lane{target: c.Targets[0]}
+		list = append(list, s.newClaiming(c, in, everything(), s.heads.get(in), false))
+	}
+	return list
+}
+
+func leasesOf(list []*claiming) (leases []farm.Lease, errs []error) {
+	for _, c := range list {
+		ok, err := found(c.err)
+		if !ok {
+			c.lease = farm.Lease{}
+		}
+		leases, errs = append(leases, c.lease), append(errs, err)
+	}
+	return leases, errs
+}
+
+// ClaimTogether is one look at the queue, of claims that meet.
+func (s *Store) ClaimTogether(ctx context.Context, reqs ...ClaimRequest) (leases []farm.Lease, errs []error) {
+	list := s.together(reqs)
+	s.claimAll(ctx, list)
+	return leasesOf(list)
+}
+
+// ClaimTogetherIn is what ClaimTogether does first, in a transaction that goes on.
+func (s *Store) ClaimTogetherIn(ctx context.Context, tx pgx.Tx, reqs ...ClaimRequest) (leases []farm.Lease, errs []error) {
+	list := s.together(reqs)
+	var turn pgx.Batch
+	var left []*claiming
+	queueClaims(&turn, list, &left)
+	if err := tx.SendBatch(ctx, &turn).Close(); err != nil {
+		return nil, []error{err}
+	}
+	return leasesOf(list)
 }

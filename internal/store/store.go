@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,6 +32,8 @@ type Store struct {
 	claiming turns[*claiming]
 	listing  turns[*listed]
 	looked   atomic.Bool // at kept counts, since they were counted
+
+	claimWithin time.Duration // of a transaction of several claims
 }
 
 // Open connects to dsn and checks that the schema is this binary's or a newer
@@ -52,7 +55,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	s := &Store{
 		pool: pool, needs: newNeeds(),
 		failing: turns[*failing]{most: failedTogether}, arriving: turns[*arriving]{most: builtTogether},
-		claiming: turns[*claiming]{most: claimsTogether},
+		claiming: turns[*claiming]{most: claimsTogether}, claimWithin: claimWithin,
 	}
 	if err := s.checkSchema(ctx); err != nil {
 		pool.Close()
