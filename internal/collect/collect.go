@@ -104,9 +104,7 @@ func (c *Collector) report(ctx context.Context, name string, r bus.Report) (bus.
 		return bus.ReportReply{Accepted: true, Reason: "reported before"}, nil
 	}
 	rep := &reported{Collector: c, slave: name, issued: issued, msg: believable(r)}
-	if err := rep.keepLog(ctx); err != nil {
-		return bus.ReportReply{}, err
-	}
+	rep.lookInside()
 	if r.Outcome == farm.OutcomeBuilt && issued.Counts() {
 		if why := rep.otherSource(); why != "" {
 			return rep.refuseSource(ctx, why)

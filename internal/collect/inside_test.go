@@ -3,6 +3,7 @@ package collect
 import (
 	"testing"
 
+	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
 )
 
@@ -30,6 +31,7 @@ func TestALogInAReportOfAWheel(t *testing.T) {
 	if need := w.Report(t.Context(), "a", report).Need; len(need) != 1 || need[0].SHA256 != file.SHA256 {
 		t.Errorf("asked for %+v", need)
 	}
+	w.wantStored() // nothing is decided yet
 	w.wantAccepted(w.bring("a", report, content), "")
 	w.wantState(farm.Built, "")
 	w.wantStored(log, content)
@@ -57,3 +59,71 @@ func TestALogThatIsAnotherOne(t *testing.T) {
 	w.wantAccepted(w.bring("a", report, log), "")
 	w.wantStored(log)
 }
+
+// TestOnlyWhatCountsKeepsItsLog: a slave that reports one lease over and over, with
+// another log each time, fills no depot: nothing is kept of what is not decided, comes too
+// late, was reported before, or belongs to another build.
+func TestOnlyWhatCountsKeepsItsLog(t *testing.T) {
+	t.Parallel()
+	file, content := makeWheel(t, "demo", "1.0", "")
+	_, other := makeWheel(t, "demo", "1.0", "other")
+	log := func(r bus.Report, text string) bus.Report {
+		r.Log, r.LogData = fileOf("log", []byte(text)), []byte(text)
+		return r
+	}
+	for what, c := range map[string]struct {
+		spoil  func(w *world)
+		report func(l farm.Lease) bus.Report
+		stored [][]byte
+	}{
+		"a wheel that never comes":     {report: func(l farm.Lease) bus.Report { return built(l, file, nil) }},
+		"a lease that was lost":        {spoil: (*world).expire, report: failure},
+		"a lease that another one has": {spoil: func(w *world) { w.expire(); w.claim("b", "1") }, report: failure},
+		"a late wheel that is none": {
+			spoil: (*world).expire,
+			report: func(l farm.Lease) bus.Report {
+				return built(l, farm.File{Name: "demo-2.0-py3-none-any.whl", SHA256: sum(other), Size: int64(len(other))}, nil)
+			},
+			stored: [][]byte{other},
+		},
+		"a build that has ended": {
+			spoil: func(w *world) {
+				w.wantAccepted(w.Report(w.t.Context(), "a", log(failure(leaseOf(w)), "the first")), "")
+			},
+			report: failure,
+			stored: [][]byte{[]byte("the first")},
+		},
+		"a success when there is one": {
+			spoil: func(w *world) {
+				w.expire()
+				w.wantAccepted(w.bring("b", built(w.claim("b", "1"), file, nil), content), "")
+			},
+			report: func(l farm.Lease) bus.Report { return built(l, file, nil) },
+			stored: [][]byte{content},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			lease := w.lease()
+			if c.spoil != nil {
+				c.spoil(w)
+			}
+			for _, text := range []string{"one", "two", "three"} {
+				if reply := w.bring("a", log(c.report(lease), text), other); reply.Error != "" {
+					t.Errorf("%+v", reply)
+				}
+			}
+			w.wantStored(c.stored...)
+			w.wantNoLeftovers()
+			if wrong, err := w.Store.Contradictions(t.Context()); err != nil || len(wrong) > 0 {
+				t.Errorf("%v, %v", wrong, err)
+			}
+		})
+	}
+}
+
+func failure(l farm.Lease) bus.Report { return failed(l, farm.Failure{Cause: farm.CompilerError}, nil) }
+
+// leaseOf is the lease that world.lease gave.
+func leaseOf(w *world) farm.Lease { return farm.Lease{Token: "a-1", Job: w.Job("demo").ID} }

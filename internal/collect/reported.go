@@ -8,7 +8,6 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/crash"
-	"pinwheel/internal/depot"
 	"pinwheel/internal/elffile"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
@@ -22,30 +21,40 @@ type reported struct {
 	slave  string
 	issued store.Issued
 	msg    bus.Report
+	inside bool // the log is in the report
 }
 
 // failed takes a failure, with its log. It takes a success that can not count any
 // more in the same way: what is left to do is to end its row.
 func (r *reported) failed(ctx context.Context) (bus.ReportReply, error) {
-	need, err := r.need(r.logs())
+	need, err := r.needLog()
 	if err != nil || len(need) > 0 {
 		return bus.ReportReply{Need: need}, err
 	}
 	return r.fail(ctx, r.ending(r.why()))
 }
 
-// keepLog stores a log that came in the report itself, as an upload would be: file,
-// then row. One that is not what it is said to be is asked for like any other.
+// lookInside says whether the log came in the report itself. One that is not what it is
+// said to be is asked for like any other.
+func (r *reported) lookInside() {
+	data, log := r.msg.LogData, r.msg.Log
+	if len(data) == 0 || log == (farm.File{}) {
+		return
+	}
+	if r.inside = int64(len(data)) == log.Size && sum(data) == log.SHA256; !r.inside {
+		r.cfg.Log.Warn().Str("slave", r.slave).Int64("job", r.msg.Job).Msg("the log in a report is another one")
+	}
+}
+
+// keepLog stores a log that came in the report, as an upload would be: file, then row.
+// Not before all else is there and judged: one lease may be reported as often as a slave
+// likes, each time with other bytes, and it is worth one log.
 func (r *reported) keepLog(ctx context.Context) error {
-	if len(r.msg.LogData) == 0 || r.msg.Log == (farm.File{}) {
+	if !r.inside {
 		return nil
 	}
 	err := r.cfg.Depot.Put(ctx, bytes.NewReader(r.msg.LogData), r.msg.Log)
-	switch {
-	case errors.Is(err, depot.ErrMismatch):
-		r.cfg.Log.Warn().Err(err).Str("slave", r.slave).Int64("job", r.msg.Job).Msg("the log in a report is another one")
-		return nil
-	case err == nil:
+	if err == nil {
 		crash.At(crash.CollectStored)
 	}
 	return err
@@ -69,7 +78,14 @@ func (r *reported) ending(f farm.Failure) store.Ending {
 	}
 }
 
+// fail ends the build as a failure. One that cannot count, for its lease is not current,
+// has no log to keep.
 func (r *reported) fail(ctx context.Context, e store.Ending) (bus.ReportReply, error) {
+	if !r.issued.Current {
+		e.Log = farm.File{}
+	} else if err := r.keepLog(ctx); err != nil {
+		return bus.ReportReply{}, err
+	}
 	res, err := r.cfg.Store.FinishFailed(ctx, e)
 	if err != nil {
 		return bus.ReportReply{}, err
@@ -135,6 +151,9 @@ func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Rep
 	e := r.ending(farm.Failure{})
 	e.Findings = report.Findings
 	e.Record.ELF = elffile.Trim(report.ELF)
+	if err := r.keepLog(ctx); err != nil {
+		return bus.ReportReply{}, err
+	}
 	res, err := r.cfg.Store.FinishBuilt(ctx, e, store.NewWheel{
 		File: file, MetadataSHA256: sum(report.MetadataBytes), Metadata: report.MetadataBytes,
 		RequiresPython: report.Metadata.RequiresPython, Tags: report.Tags,
@@ -161,7 +180,7 @@ func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Rep
 // reject ends the job as rejected, with its log. The slave's work is done all the
 // same: the reply says accepted, and why nothing was published.
 func (r *reported) reject(ctx context.Context, why string, findings []wheel.Finding) (bus.ReportReply, error) {
-	need, err := r.need(r.logs())
+	need, err := r.needLog()
 	if err != nil || len(need) > 0 {
 		return bus.ReportReply{Need: need}, err
 	}
@@ -196,9 +215,17 @@ func (r *reported) need(files []farm.File) ([]bus.Need, error) {
 	return need, nil
 }
 
-// logs is the report's log as a list of none or one.
+// needLog is need for the log of a failure, if it counts.
+func (r *reported) needLog() ([]bus.Need, error) {
+	if !r.issued.Current {
+		return nil, nil
+	}
+	return r.need(r.logs())
+}
+
+// logs is the report's log as a list of none or one: none if it came with it.
 func (r *reported) logs() []farm.File {
-	if r.msg.Log == (farm.File{}) {
+	if r.inside || r.msg.Log == (farm.File{}) {
 		return nil
 	}
 	return []farm.File{r.msg.Log}

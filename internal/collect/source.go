@@ -24,7 +24,7 @@ func (r *reported) otherSource() string {
 // refuseSource ends the build as a failure that is tried again elsewhere. The slave's
 // work is done all the same.
 func (r *reported) refuseSource(ctx context.Context, why string) (bus.ReportReply, error) {
-	need, err := r.need(r.logs())
+	need, err := r.needLog()
 	if err != nil || len(need) > 0 {
 		return bus.ReportReply{Need: need}, err
 	}
