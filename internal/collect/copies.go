@@ -18,22 +18,30 @@ import (
 )
 
 // How many wheels are asked for at once, and the pause after which they are asked for
-// unasked: another master, or a program of before, may have brought them.
+// unasked: another master, or a program of before, may have brought them. To ask costs
+// nothing when there are none.
 const (
 	copyBatch  = 50
-	copyRescan = time.Minute
+	copyRescan = 5 * time.Second
 )
+
+// copiesKey is by which of several masters on one database one makes the copies.
+const copiesKey = "copies"
 
 // Copies makes the copies for armv6l until ctx ends: of each wheel for linux_armv7l that
 // was published, by whatever program, it finds out whether the wheel is proven to run on
 // an ARMv6, and keeps the copy, or why there is none. The rows without such a word are its
 // worklist, so a master that is newer than its wheels makes their copies by itself.
 //
-// The order is file, then rows. A crash in between leaves a file that no row names, and
-// the same bytes are made of the same wheel again: several masters may do it at once.
+// Of several masters on one database one does, since each would read and write all that
+// the others do. The order is file, then rows. A crash in between leaves a file that no
+// row names, and the same bytes are made of the same wheel again: two that overlap for
+// seconds, while the database changes its mind about who it is, do no harm.
 func (c *Collector) Copies(ctx context.Context) error {
-	wake(c.copies) // there may be wheels of before
-	return service.Loop{Every: copyRescan, Wake: c.copies, Log: c.cfg.Log, Do: c.makeCopies}.Run(ctx)
+	return c.cfg.Store.WhileLeader(ctx, copiesKey, func(ctx context.Context) error {
+		wake(c.copies) // there may be wheels of before
+		return service.Loop{Every: copyRescan, Wake: c.copies, Log: c.cfg.Log, Do: c.makeCopies}.Run(ctx)
+	})
 }
 
 // makeCopies goes through the worklist once. What is wrong with one wheel's file does not

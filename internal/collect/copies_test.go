@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -242,6 +244,54 @@ func TestCopiesWait(t *testing.T) {
 	w.Must(w.makeCopies(t.Context()))
 	w.checkCopy("lost")
 	w.sound()
+}
+
+// watched is a depot that tells when it is read.
+type watched struct {
+	Depot
+	read func()
+}
+
+func (d watched) Reader(sha string) (io.ReaderAt, io.Closer, error) {
+	d.read()
+	return d.Depot.Reader(sha)
+}
+
+// TestOneMakesCopies: of several masters on one database one reads wheels for that, and
+// when it ends another goes on where it was.
+func TestOneMakesCopies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	storetest.BringARM(t, w.Store, w.local, "a", "six", "v6.so")
+	var reading atomic.Int64
+	led := make(chan context.CancelFunc)
+	var all sync.WaitGroup
+	for range 3 {
+		ctx, end := context.WithCancel(t.Context())
+		cfg := w.cfg
+		cfg.Depot = watched{cfg.Depot, func() {
+			if reading.Add(1) != 1 {
+				t.Error("two make copies at once")
+			}
+			defer reading.Add(-1)
+			led <- end
+			<-ctx.Done()
+		}}
+		c := New(cfg)
+		t.Cleanup(c.Close)
+		all.Go(func() {
+			if err := c.Copies(ctx); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	for range 3 {
+		end := <-led
+		end()
+	}
+	all.Wait()
+	w.Must(w.makeCopies(t.Context()))
+	w.checkCopy("six")
 }
 
 // TestNewerGlibcIsRejected: by what is known of the target, as slaves have told it.
