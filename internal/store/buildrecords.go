@@ -50,12 +50,17 @@ func addBuildRecords(ctx context.Context, tx pgx.Tx, p *Page) error {
 	if err != nil {
 		return err
 	}
-	for _, b := range found {
-		for i := range p.Wheels {
-			if p.Wheels[i].Filename == b.Wheel.Name {
-				p.Wheels[i].Record = &b
-			}
-		}
-	}
+	p.attach(found)
 	return nil
+}
+
+// attach gives each wheel its record: a page may have ten thousand.
+func (p *Page) attach(records []farm.BuildRecord) {
+	of := make(map[string]*farm.BuildRecord, len(records))
+	for i := range records {
+		of[records[i].Wheel.Name] = &records[i]
+	}
+	for i := range p.Wheels {
+		p.Wheels[i].Record = of[p.Wheels[i].Filename]
+	}
 }
