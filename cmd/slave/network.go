@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/rs/zerolog"
 
+	"pinwheel/internal/agent"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proxy"
@@ -46,5 +48,20 @@ func (s settings) way(py pip.Python, log zerolog.Logger) (*proxy.Proxy, error) {
 		cfg.CacheDir = ""
 		p, err = proxy.New(cfg)
 	}
+	if err == nil {
+		p.Shield(s.farmHosts()...)
+	}
 	return p, err
+}
+
+// farmHosts are the farm's own machines, as far as the settings and the slave of this
+// state folder know of them.
+func (s settings) farmHosts() []string {
+	var hosts []string
+	for _, text := range append(servers(s.NATSURL), agent.LastTold(s.StateDir).HTTP) {
+		if u, err := url.Parse(text); err == nil && u.Hostname() != "" {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
 }
