@@ -27,9 +27,6 @@ func (b *beside[T]) begin(within time.Duration, count func(context.Context) T) {
 // busy says whether one is under way, or its result not taken.
 func (b *beside[T]) busy() bool { return b.result != nil }
 
-// took is for how long the last one has been going on.
-func (b *beside[T]) took() time.Duration { return time.Since(b.began) }
-
 // take gives the result of one that is over.
 func (b *beside[T]) take() (result T, ok bool) {
 	select {

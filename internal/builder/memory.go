@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,6 +76,7 @@ type memory struct {
 	own, shared int64
 	files       int64 // in files of memory, mapped or not: memfds, and the sandbox's /dev
 	whole       bool  // all files were looked at
+	took        time.Duration
 }
 
 // countMemory counts pages by what the kernel says of them (PSS), for which it walks all
@@ -82,6 +84,8 @@ type memory struct {
 // processes that are not reached before the end of ctx their own sums count, which are
 // never too little.
 func countMemory(ctx context.Context, base string, pids []string) (c memory) {
+	began := time.Now()
+	defer func() { c.took = time.Since(began) }()
 	c.files, c.whole = memoryFiles(ctx, base, pids)
 	for _, pid := range pids {
 		dir := base + "/" + pid

@@ -98,13 +98,13 @@ func (w *watch) memory(now time.Time, base string, pids []string) (farm.Failure,
 			c.files = max(c.files, m.shmem-w.began.shmem)
 		}
 		has := c.own + max(c.shared, c.files)
-		w.files, w.exact = c.files, now.Add(10*w.pages.took())
+		w.files, w.exact = c.files, now.Add(10*c.took)
 		w.peak = max(w.peak, has)
 		return w.verdict(has, m)
 	}
 	switch {
 	case w.pages.busy():
-		if m.short() && w.pages.took() > shortFor { // there is no time to be exact
+		if m.short() && time.Since(w.pages.began) > shortFor { // there is no time to be exact
 			return w.verdict(most, m)
 		}
 	case !m.short() && (w.limits.Memory <= 0 || most <= w.limits.Memory || now.Before(w.exact)):
