@@ -23,9 +23,12 @@ VERSION = $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)
 COMMIT  = $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
 LDFLAGS = -s -w -X pinwheel/internal/cli.version=$(VERSION) -X pinwheel/internal/cli.commit=$(COMMIT)
 BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
+# A slave is small, for it lies in the memory of a Pi beside the builds: it has no HTTP/2,
+# which no index needs, and inlines only where that is worth its size (-l: do not).
+FLAGS_slave = -tags nethttpomithttp2 -gcflags=all=-l -gcflags=runtime/...= -gcflags=internal/runtime/...= -gcflags=crypto/...=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-arm armroot stories chaos real simulate check cross man bench clean setup setup-arm setup-emulator \
+.PHONY: help build demo test test-arm armroot stories chaos real simulate check cross program man bench clean setup setup-arm setup-emulator \
         check-format check-vet check-lint check-table check-tidy check-race FORCE
 
 help: ## list the targets
@@ -34,7 +37,7 @@ help: ## list the targets
 build: bin/pinwheel-master bin/pinwheel-slave ## build both programs into bin/
 
 bin/pinwheel-%: FORCE
-	@$(BUILD) -o $@ ./cmd/$*
+	@$(BUILD) $(FLAGS_$*) -o $@ ./cmd/$*
 
 # PACKAGES goes through the environment: the shell splits it into words there,
 # but does not take the > of a requirement for a redirection.
@@ -141,10 +144,13 @@ cross: $(CROSS) ## build both programs for 32-bit (ARMv6) and 64-bit Pis into di
 	@ls -l $(CROSS)
 
 dist/linux-armv6/pinwheel-%: FORCE
-	@GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o $@ ./cmd/$*
+	@GOOS=linux GOARCH=arm GOARM=6 $(BUILD) $(FLAGS_$*) -o $@ ./cmd/$*
 
 dist/linux-arm64/pinwheel-%: FORCE
-	@GOOS=linux GOARCH=arm64 $(BUILD) -o $@ ./cmd/$*
+	@GOOS=linux GOARCH=arm64 $(BUILD) $(FLAGS_$*) -o $@ ./cmd/$*
+
+program: FORCE # one of them, for benchmarks: PROGRAM=slave OUT=path
+	@$(BUILD) $(FLAGS_$(PROGRAM)) -o $(OUT) ./cmd/$(PROGRAM)
 
 man: build ## write a manual page for every command into dist/man/
 	@rm -rf dist/man

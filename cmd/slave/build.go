@@ -66,7 +66,7 @@ is left in the current folder; after a failure there is none. Exit status 0: bui
 			return err
 		},
 	}
-	f.bind(cmd, "python", "sandbox", "allow-network")
+	f.bind(cmd, "python", "sandbox", "allow-network", "deny-network", "proxy-names", "cache-dir")
 	fl := cmd.Flags()
 	fl.StringVar(&f.root, "root", "", "build in the userland below `DIR` (default: the machine's own)")
 	fl.StringVar(&f.indexURL, "index-url", "", "the index to build from (default: the one that pip here uses)")
@@ -91,7 +91,7 @@ func (f buildFlags) check(requirement string) (name, version string, err error) 
 	if u, err := url.Parse(f.indexURL); f.indexURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return "", "", cli.Usage("--index-url %q: want a URL that starts with http:// or https://", config.Hide(f.indexURL))
 	}
-	if _, err := f.allowed(); err != nil {
+	if _, _, err := f.networks(); err != nil {
 		return "", "", err
 	}
 	if _, err := farm.ParseNetwork(f.network); err != nil || f.network == "" {
@@ -113,6 +113,7 @@ func (f buildFlags) build(ctx context.Context, cmd *cobra.Command, name, version
 		return err
 	}
 	defer dir.Remove()
+	defer b.Proxy.Close()
 	if !f.asJSON {
 		b.Live = cmd.ErrOrStderr()
 	}
@@ -179,12 +180,13 @@ func (f buildFlags) prepare(ctx context.Context, name, version string, log zerol
 			return none, nil, err
 		}
 	}
-	way, err := f.way(target.Python)
+	way, err := f.way(target.Python, log)
 	if err != nil {
 		return none, nil, err
 	}
 	dir, err := proc.NewTempDir("pinwheel-build-", user)
 	if err != nil {
+		way.Close()
 		return none, nil, err
 	}
 	return builder.Build{

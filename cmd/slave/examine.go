@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"pinwheel/internal/agent"
 	"pinwheel/internal/builder"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/machine"
@@ -111,7 +112,10 @@ func (d *doctor) space() finding {
 	}
 	free, least := d.sensors.DiskFree(dir), int64(d.set.MinDisk)
 	f := finding{Name: "space", Level: fine, Detail: fmt.Sprintf("%s free in %s", gigabytes(free), dir)}
+	files := d.sensors.FilesFree(dir)
 	switch {
+	case files >= 0 && files < agent.LeastFiles:
+		f.Level, f.Detail, f.Remedy = problem, f.Detail+fmt.Sprintf(", and room for %d more files: no job is asked for", files), remedy
 	case free < least:
 		f.Level, f.Detail, f.Remedy = problem, f.Detail+", less than --min-disk, "+gigabytes(least)+": no job is asked for", remedy
 	case free < wantSpace:

@@ -77,12 +77,12 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	// A slave mostly waits, beside builds that want the machine's memory: better to
 	// collect often than to let four megabytes of garbage lie.
 	debug.SetGCPercent(gcPercent)
-	allow, err := s.allowed()
+	allow, deny, err := s.networks()
 	if err != nil {
 		return err
 	}
 	user := proc.BuildUser()
-	targets, err := s.serve(drain, mode, user, log)
+	targets, broken, err := s.serve(drain, mode, user, log)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,8 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	observe, wait := d.onceGreeted(drain, log)
 	defer wait()
 	a, err := agent.New(drain, agent.Config{
-		Conn: conn, StateDir: s.StateDir, Targets: targets, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now, Allow: allow,
+		Conn: conn, StateDir: s.StateDir, Targets: targets, Broken: broken, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now,
+		Allow: allow, Deny: deny, ProxyNames: s.Names, CacheDir: s.CacheDir,
 		Fitness: s.fitness(), Observe: observe,
 	})
 	if err != nil {
@@ -114,12 +115,15 @@ func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger) (observe f
 	once := sync.OnceFunc(func() {
 		asking.Go(func() {
 			interview(log, d.examineNetwork(ctx))
-			debug.FreeOSMemory() // what the start took, nothing takes again
+			rest() // what the start took, nothing takes again
 		})
 	})
 	return func(step agent.Step, _ string) {
-		if step == agent.Greeted {
+		switch step {
+		case agent.Greeted:
 			once()
+		case agent.Accepted, agent.Dropped:
+			asking.Go(rest)
 		}
 	}, asking.Wait
 }

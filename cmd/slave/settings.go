@@ -22,6 +22,9 @@ type settings struct {
 	Python   string     `key:"python" help:"the interpreter, <FILE>, to build with" empty:"the first that the build user can run"`
 	Targets  targetList `key:"target" help:"a target to serve, <TABLE> as root=DIR,python=FILE,target=TAG, all of it optional; several: once each" empty:"the one of this machine's Python"`
 	Allow    string     `key:"allow-network" help:"networks that builds may reach although they are not public, <CIDR>,… as 10.1.0.0/16" empty:"none"`
+	Deny     string     `key:"deny-network" help:"networks that builds may not reach although they are public, beside this machine's, its neighbours' and the farm's own, <CIDR>,… as 203.0.113.0/24" empty:"none"`
+	Names    bool       `key:"proxy-names" default:"false" help:"let builds ask this machine's own proxy (https_proxy) for names that do not resolve here"`
+	CacheDir string     `key:"cache-dir" help:"<DIR> of what builds take from indexes, kept for the next ones; one program at a time" empty:"cache in the state folder; build: none"`
 	Sandbox  string     `key:"sandbox" default:"bwrap" help:"<KIND> of fence around builds: bwrap, or none to build without one"`
 
 	MaxTemperature int           `key:"max-temperature" default:"80" help:"<DEGREES> Celsius above which no job is asked for, until it is 5 less; 0: however hot it is"`

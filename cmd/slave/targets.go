@@ -113,47 +113,62 @@ func (w wanted) find(ctx context.Context, user proc.User) (t agent.Target, passe
 	return t, passed, nil
 }
 
-// serve settles all targets of this slave, and refuses what could not build: no
-// Python or compiler, or no fence, which nobody said is wanted so.
-func (s settings) serve(ctx context.Context, mode builder.Mode, user proc.User, log zerolog.Logger) ([]agent.Target, error) {
+// serve settles the targets of this slave. One that cannot be built for, for want of a
+// Python, a compiler or a root, is broken, and the others are served; that none can be is
+// an error, as is a fence that does not hold, which nobody said is wanted so.
+func (s settings) serve(ctx context.Context, mode builder.Mode, user proc.User, log zerolog.Logger) (served []agent.Target, broken []agent.Broken, err error) {
 	list, err := s.wanted()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var served []agent.Target
 	for _, w := range list {
 		if err := w.fits(mode); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+	}
+	var found []agent.Target
+	for _, w := range list {
 		t, err := findTarget(ctx, w, user, log)
 		if err != nil {
-			return nil, err
+			broken = append(broken, agent.Broken{Root: t.Root, Err: err})
+			continue
+		}
+		found = append(found, t)
+	}
+	if len(found) > 0 {
+		if err := agent.CheckTargets(found, user); err != nil {
+			return nil, nil, err
+		}
+		if err := fence(ctx, mode, user); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, t := range found {
+		if _, err := toolchain(ctx, t, user, mode); err != nil {
+			broken = append(broken, agent.Broken{Root: t.Root, Err: err})
+			continue
 		}
 		served = append(served, t)
 	}
-	if err := agent.CheckTargets(served, user); err != nil {
-		return nil, err
+	if len(served) == 0 || ctx.Err() != nil {
+		return nil, nil, cmp.Or(ctx.Err(), broken[0].Err)
 	}
-	if err := fence(ctx, mode, user); err != nil {
-		return nil, err
+	for _, b := range broken {
+		log.Error().Err(b.Err).Str("root", b.Root).Msg("a target is not served until the next start after it is mended, the others are")
 	}
-	for _, t := range served {
-		if _, err := toolchain(ctx, t, user, mode); err != nil {
-			return nil, err
-		}
-	}
-	return served, nil
+	return served, broken, nil
 }
 
-// findTarget says which interpreters were passed over, and why: it is rarely
-// the one that the operator thinks of.
+// findTarget asks a target's Python what it is; an error comes with its root. It says
+// which interpreters were passed over, and why: it is rarely the one that the operator
+// thinks of.
 func findTarget(ctx context.Context, w wanted, user proc.User, log zerolog.Logger) (agent.Target, error) {
 	t, passed, err := w.find(ctx, user)
 	for _, p := range passed {
 		log.Warn().Msg("passed over: " + p)
 	}
 	if err != nil {
-		return agent.Target{}, err
+		return t, err
 	}
 	log.Info().Str("root", t.Root).Str("python", t.Python.Path).Str("target", t.Python.Target().String()).Msg("builds with")
 	return t, nil

@@ -21,15 +21,19 @@ type Config struct {
 	Conn     *bus.Conn    // with a slave's credentials; its owner closes it after Run
 	StateDir string       // made if need be; one agent at a time; the build user must be able to enter it
 	Targets  []Target     // what this slave serves, at least one
+	Broken   []Broken     // what it was to serve and cannot; told to the master
 	Mode     builder.Mode // how builds are fenced
 	User     proc.User    // as whom builds run
 	Version  string       // of this program
 	Log      zerolog.Logger
 
-	// Allow are networks that builds may reach although they are not public. Helper
-	// is as in builder.Build.
-	Allow  []netip.Prefix
-	Helper string
+	// Allow are networks that builds may reach although they are not public, Deny those
+	// that they may not reach although they are. ProxyNames is as Config.ParentNames of
+	// package proxy, Helper as in builder.Build.
+	Allow, Deny []netip.Prefix
+	ProxyNames  bool
+	CacheDir    string // of what builds took from indexes; empty: cache/ below StateDir
+	Helper      string
 
 	Now     func() time.Time // of day, for the records of builds; nil: time.Now
 	Sensors machine.Sensors  // of this machine

@@ -6,7 +6,7 @@
 //
 //	agent.lock         held while it runs
 //	build/             what is being built; emptied at every start
-//	cache/             what builds took from indexes (package proxy)
+//	cache/             what builds took from indexes (package proxy), unless elsewhere
 //	spool/TOKEN/       one finished build: its files, and report.json
 //	master.json        where master and upstream are, as it was told last
 //	broken/            spooled results that can no longer be read, for a person

@@ -27,9 +27,24 @@ const (
 	moreDisk = 10  // a tenth of the limit
 )
 
+// LeastFiles is how many files there must be room for: a build of some size makes as
+// many, and has been ended before it takes the last of them.
+const LeastFiles = 20_000
+
+func (f Fitness) leastDisk() int64 {
+	if f.MinDisk <= 0 {
+		return DefaultMinDisk
+	}
+	return f.MinDisk
+}
+
+// enoughDisk is what makes a full machine fit again, and so what the cache leaves: it
+// must not be the cache that keeps a slave from its work.
+func (f Fitness) enoughDisk() int64 { return f.leastDisk() + f.leastDisk()/moreDisk }
+
 // ailment is why no job is asked for.
 type ailment struct {
-	kind string // "hot", "full" or "clock"; empty: it is fit
+	kind string // "hot", "full", "files" or "clock"; empty: it is fit
 	text string // for people: "hot: 84.3 °C, over 80"
 }
 
@@ -37,26 +52,28 @@ type ailment struct {
 type vitals struct {
 	temperature float64       // °C; 0: unknown
 	disk        int64         // bytes free
+	files       int64         // how many more the file system has room for; -1: unknown
 	skew        time.Duration // of our clock, at least so much before the farm's; 0: none, or unknown
 }
 
 // judge says what is wrong with a machine that was ailing from before, if it was.
 func (f Fitness) judge(v vitals, before ailment) ailment {
-	least, hot := f.MinDisk, f.MaxTemperature
-	if least <= 0 {
-		least = DefaultMinDisk
-	}
+	least, files, hot := f.leastDisk(), int64(LeastFiles), f.MaxTemperature
 	switch before.kind {
 	case "hot":
 		hot -= cooler
 	case "full":
-		least += least / moreDisk
+		least = f.enoughDisk()
+	case "files":
+		files += files / moreDisk
 	}
 	switch {
 	case f.MaxSkew > 0 && v.skew.Abs() > f.MaxSkew:
 		return ailment{"clock", fmt.Sprintf("clock: %s the farm's, more than %s", aside(v.skew), f.MaxSkew)}
 	case v.disk < least:
 		return ailment{"full", fmt.Sprintf("full: %d MB free in the state folder, want %d", v.disk>>20, least>>20)}
+	case v.files >= 0 && v.files < files:
+		return ailment{"files", fmt.Sprintf("full: room for %d more files in the state folder, want %d", v.files, files)}
 	case f.MaxTemperature > 0 && v.temperature > hot:
 		return ailment{"hot", fmt.Sprintf("hot: %.1f °C, over %.0f", v.temperature, hot)}
 	}
@@ -91,7 +108,8 @@ func skewOf(asked, now, answered time.Time) time.Duration {
 // called at every hello and beat, and when a build has ended: nothing else is
 // looked at meanwhile, and a slave that was unfit goes on by itself.
 func (a *Agent) examine(learn func(*facts)) {
-	v := vitals{temperature: a.cfg.Sensors.Temperature(), disk: a.cfg.Sensors.DiskFree(a.paths.build)}
+	a.spare()
+	v := vitals{temperature: a.cfg.Sensors.Temperature(), disk: a.cfg.Sensors.DiskFree(a.paths.build), files: a.cfg.Sensors.FilesFree(a.paths.build)}
 	var before, after ailment
 	a.board.change(func(f *facts) {
 		learn(f)
@@ -115,7 +133,7 @@ func (a *Agent) pulse(ctx context.Context) bus.Beat {
 	return bus.Beat{
 		Held:        f.held(),
 		Asking:      f.request,
-		Doing:       f.doing(),
+		Doing:       a.doing(f),
 		Load:        s.Load(),
 		Temperature: s.Temperature(),
 		MemoryFree:  s.Memory("MemAvailable"),

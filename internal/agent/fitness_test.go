@@ -34,6 +34,9 @@ func TestJudge(t *testing.T) {
 		"nearly full, was full": {f, vitals{disk: 1 << 30}, "full", "full: 1024 MB free in the state folder, want 1126"},
 		"nearly full, was hot":  {f, vitals{disk: 1 << 30}, "hot", ""},
 		"space again":           {f, vitals{disk: 1200 << 20}, "full", ""},
+		"few files":             {f, vitals{disk: 2 << 30, files: 19_999}, "", "full: room for 19999 more files in the state folder, want 20000"},
+		"few files, was so":     {f, vitals{disk: 2 << 30, files: 21_999}, "files", "full: room for 21999 more files in the state folder, want 22000"},
+		"files enough":          {f, vitals{disk: 2 << 30, files: 22_000}, "files", ""},
 		"no limit is a little":  {Fitness{}, vitals{temperature: 120, disk: DefaultMinDisk - 1, skew: 9 * time.Hour}, "", "full: 63 MB free in the state folder, want 64"},
 		"no limits":             {Fitness{}, vitals{temperature: 120, disk: DefaultMinDisk, skew: 9 * time.Hour}, "", ""},
 		"ahead":                 {f, vitals{disk: 2 << 30, skew: 26 * time.Hour}, "", "clock: 26h0m0s ahead of the farm's, more than 5m0s"},
@@ -41,10 +44,18 @@ func TestJudge(t *testing.T) {
 		"almost right":          {f, vitals{disk: 2 << 30, skew: -5 * time.Minute}, "", ""},
 	}
 	for name, test := range tests {
-		if got := test.fit.judge(test.now, ailment{kind: test.before}); got.text != test.want || (got.kind == "") != (test.want == "") {
+		if got := test.fit.judge(test.now.whole(), ailment{kind: test.before}); got.text != test.want || (got.kind == "") != (test.want == "") {
 			t.Errorf("%s: %q, want %q", name, got.text, test.want)
 		}
 	}
+}
+
+// whole is a machine that has no count of files, unless the test says one.
+func (v vitals) whole() vitals {
+	if v.files == 0 {
+		v.files = -1
+	}
+	return v
 }
 
 func TestSkew(t *testing.T) {
@@ -66,6 +77,7 @@ type patient struct {
 	t    *testing.T
 	root string
 	disk atomic.Int64
+	less func() int64 // what else has the disk; nil: nothing
 	off  atomic.Int64 // of its clock
 }
 
@@ -95,7 +107,11 @@ func (p *patient) config() Config {
 		Fitness: Fitness{MaxTemperature: 80, MinDisk: 1 << 30, MaxSkew: 5 * time.Minute},
 		Now:     func() time.Time { return time.Now().Add(time.Duration(p.off.Load())) },
 		Sensors: machine.Sensors{Root: p.root, DiskUsage: func(_ string, st *syscall.Statfs_t) error {
-			st.Bsize, st.Bavail = 1, uint64(p.disk.Load())
+			free := p.disk.Load()
+			if p.less != nil {
+				free -= p.less()
+			}
+			st.Bsize, st.Bavail = 1, uint64(max(free, 0))
 			return nil
 		}},
 	}
@@ -186,4 +202,63 @@ func TestIllWhileItBuilds(t *testing.T) {
 	}
 	p.heat("60000")
 	s.wait(Accepted, "TOKEN2")
+}
+
+// TestCacheMakesRoom: the cache of downloads never keeps a slave below min-disk: neither
+// one of an earlier run, at the start, nor one that was there when others filled the
+// disk. What was used last stays longest.
+func TestCacheMakesRoom(t *testing.T) {
+	t.Parallel()
+	p, m := newPatient(t), newMaster(t)
+	state := t.TempDir()
+	cache := filepath.Join(state, "cache")
+	p.less = func() (size int64) {
+		entries, err := os.ReadDir(cache)
+		if err != nil {
+			return 0
+		}
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil {
+				size += info.Size()
+			}
+		}
+		return size
+	}
+	if err := os.Mkdir(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"older", "newer", "newest"} {
+		path := filepath.Join(cache, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, 400<<20); err != nil { // holes: it counts as that much here
+			t.Fatal(err)
+		}
+		if at := time.Now().Add(time.Duration(i-10) * time.Hour); os.Chtimes(path, at, at) != nil {
+			t.Fatal("cannot set times")
+		}
+	}
+	p.disk.Store(2100 << 20) // 900 MB are left: below min-disk
+	beats := make(chan bus.Beat, 1024)
+	m.beat = func(b bus.Beat) bus.BeatReply { beats <- b; return bus.BeatReply{} }
+	m.serve(m.farm.Master)
+	m.leases <- lease(1)
+	cfg := p.config()
+	cfg.StateDir = state
+	s := m.prepareSlave(cfg, goodBuild).start()
+	s.wait(Accepted, "TOKEN1")
+	onlyNames(t, cache, "newer", "newest")
+
+	p.disk.Store(1600 << 20) // somebody else wrote
+	for len(beats) > 0 {
+		<-beats
+	}
+	m.leases <- lease(2)
+	s.wait(Accepted, "TOKEN2")
+	onlyNames(t, cache, "newest")
+	p.disk.Store(1000 << 20) // not the cache's doing, and still it goes
+	for b := receive(t, beats); b.Unfit == ""; b = receive(t, beats) {
+	}
+	onlyNames(t, cache)
 }

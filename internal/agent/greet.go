@@ -59,10 +59,12 @@ func (a *Agent) hello() bus.Hello {
 		Memory:  a.cfg.Sensors.Memory("MemTotal"),
 
 		Packages: everywhere,
+		Broken:   a.broken(),
 	}
 }
 
 func (a *Agent) welcomed(w bus.Welcome, skew time.Duration) {
+	a.proxy.Shield(a.farmHosts(w)...)
 	a.examine(func(f *facts) {
 		f.greeted, f.welcome, f.skew = true, w, skew
 		f.hellos++

@@ -41,6 +41,9 @@ func New(ctx context.Context, cfg Config) (*Agent, error) {
 		}
 	}
 	p := pathsIn(cfg.StateDir)
+	if cfg.CacheDir != "" {
+		p.cache = cfg.CacheDir
+	}
 	if err := prepare(cfg, p); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/pypitest"
+	"pinwheel/internal/tree"
 )
 
 // sandbox is bwrap: where it is missing, that is a failure with a remedy and no
@@ -42,7 +43,7 @@ func (m *master) realSlave(index *pypitest.Server) *slave {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() {
-		if err := removeTree(dir); err != nil {
+		if err := tree.Remove(dir); err != nil {
 			m.t.Error(err)
 		}
 	})

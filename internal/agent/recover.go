@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"pinwheel/internal/tree"
 )
 
 // paths are the folders of an agent, below its state folder.
@@ -105,22 +107,7 @@ func (a *Agent) discard(dir string) {
 	if dir == "" {
 		return
 	}
-	if err := removeTree(dir); err != nil {
+	if err := tree.Remove(dir); err != nil {
 		a.log.Warn().Err(err).Msg("leftovers of a build not removed")
 	}
-}
-
-// removeTree also removes folders that a build has closed to everyone: their
-// owner may open them again.
-func removeTree(dir string) error {
-	if os.RemoveAll(dir) == nil {
-		return nil
-	}
-	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if e != nil && e.IsDir() {
-			_ = os.Chmod(path, 0o700) // before WalkDir reads it; RemoveAll tells what did not help
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }

@@ -21,6 +21,7 @@ import (
 	"pinwheel/internal/buildlog"
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/tree"
 )
 
 // built lays the files of a finished build into a folder of its own.
@@ -249,7 +250,7 @@ func TestRemoveTreeOpensClosedFolders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := removeTree(dir); err != nil {
+	if err := tree.Remove(dir); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {

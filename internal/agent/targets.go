@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
@@ -22,6 +23,12 @@ type Target struct {
 	Dpkg   string     // dpkg's database of what is installed there; empty: the root's own
 
 	system *linkage.System // whose libraries the wheels need
+}
+
+// Broken is a target that cannot be served as it is: its root, and why.
+type Broken struct {
+	Root string
+	Err  error
 }
 
 // served is a target with what is known of it.
@@ -92,6 +99,29 @@ func (a *Agent) serving(t farm.Target) (Target, bool) {
 		}
 	}
 	return Target{}, false
+}
+
+// broken is what a hello says of those that are not served.
+func (a *Agent) broken() []bus.Broken {
+	var list []bus.Broken
+	for _, b := range a.cfg.Broken {
+		list = append(list, bus.Broken{Root: bus.CutText(b.Root, bus.MaxText), Why: bus.CutText(b.Err.Error(), bus.MaxText)})
+	}
+	return list
+}
+
+// doing is what this slave does, in words: also that it does not do all it should.
+func (a *Agent) doing(f facts) string {
+	text := f.doing()
+	if len(a.cfg.Broken) == 0 {
+		return text
+	}
+	var roots []string
+	for _, b := range a.cfg.Broken {
+		roots = append(roots, b.Root)
+	}
+	text += fmt.Sprintf(" (%d of %d targets not served: %s)", len(roots), len(roots)+len(a.serves), strings.Join(roots, ", "))
+	return text[:min(len(text), bus.MaxText)]
 }
 
 // tell is what a hello says of the targets. What is installed for all of them stands

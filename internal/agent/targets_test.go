@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,5 +108,42 @@ func TestCommon(t *testing.T) {
 	})
 	if got := fitting([]string{"aa", "bb", "cc"}, 5); !slices.Equal(got, []string{"aa", "bb"}) {
 		t.Errorf("of three names of two letters five hold %v", got)
+	}
+}
+
+// TestBrokenTargets: the master hears which targets are not served, and why; the others
+// are.
+func TestBrokenTargets(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	hellos, beats := make(chan bus.Hello, 16), make(chan bus.Beat, 1024)
+	m.hello = func(h bus.Hello) bus.Welcome { hellos <- h; return m.welcome() }
+	m.beat = func(b bus.Beat) bus.BeatReply { beats <- b; return bus.BeatReply{} }
+	m.serve(m.farm.Master)
+	long := strings.Repeat("very ", 500) + "long"
+	s := m.prepareSlave(Config{Broken: []Broken{{"/srv/a", errors.New("root /srv/a: has no /bin/sh")}, {"/srv/b", errors.New(long)}}}, goodBuild).start()
+	h := receive(t, hellos)
+	if len(h.Targets) != 1 || len(h.Broken) != 2 || h.Broken[0] != (bus.Broken{Root: "/srv/a", Why: "root /srv/a: has no /bin/sh"}) ||
+		len(h.Broken[1].Why) > bus.MaxText {
+		t.Errorf("hello %+v", h)
+	}
+	m.leases <- lease(1)
+	s.wait(Accepted, "TOKEN1")
+	const want = " (2 of 3 targets not served: /srv/a, /srv/b)"
+	if b := receive(t, beats); !strings.HasSuffix(b.Doing, want) {
+		t.Errorf("a beat says %q, not %q", b.Doing, want)
+	}
+}
+
+// TestFarmIsShielded: builds are kept from the machines that NATS and the master's site
+// are on.
+func TestFarmIsShielded(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	s := m.prepareSlave(Config{}, goodBuild)
+	got := s.farmHosts(bus.Welcome{HTTP: "http://farm.example:7070", Index: "https://wheels.example/simple/"})
+	slices.Sort(got)
+	if want := []string{"127.0.0.1", "farm.example", "wheels.example"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -3,17 +3,24 @@ package bench_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"pinwheel/internal/bus"
+	"pinwheel/internal/bustest"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/proc"
 )
 
@@ -71,12 +78,81 @@ func BenchmarkIdle(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkSlaveIdle tells what a slave holds in memory when nothing is to be done: after
+// a start, greeted by a master that has no job, its neighbours asked. Each pass is another
+// start; the medians count. It is built as `make build` does, for this machine and, where
+// that is an x86_64, for 32 bits too, which is as near to arm as it comes.
+func BenchmarkSlaveIdle(b *testing.B) {
+	for _, arch := range []string{runtime.GOARCH, map[string]string{"amd64": "386"}[runtime.GOARCH]} {
+		if arch != "" {
+			b.Run(arch, func(b *testing.B) { slaveIdle(b, arch) })
+		}
+	}
+}
+
+// starts is how often a slave is started.
+const starts = 5
+
+func slaveIdle(b *testing.B, arch string) {
+	f := bustest.Start(b)
+	greeted := make(chan bool, 100)
+	_, err1 := f.Master.HandleHello(func(context.Context, string, bus.Hello) bus.Welcome {
+		greeted <- true
+		return bus.Welcome{HTTP: "http://127.0.0.1:1", Index: "http://127.0.0.1:1/simple/", Upstream: "http://127.0.0.1:1/simple/",
+			Beat: 5 * time.Second, Lease: time.Minute, Now: time.Now()}
+	})
+	_, err2 := f.Master.HandleNext(func(ctx context.Context, _ string, _ bus.Next) bus.NextReply {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		return bus.NextReply{}
+	})
+	_, err3 := f.Master.HandleBeat(func(context.Context, string, bus.Beat) bus.BeatReply { return bus.BeatReply{Now: time.Now()} })
+	dir, err4 := proc.SharedTempDir("pinwheel-bench-", proc.BuildUser())
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	slave := programFor(b, dir, "slave", arch)
+	creds := filepath.Join(dir, "creds")
+	if err := os.WriteFile(creds, f.Creds(b, "idle", farm.RoleSlave), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	var all, own []float64
+	for range b.N {
+		for i := range starts {
+			run := exec.Command(slave, "run", "--nats-url", f.Server.URL(), "--creds", creds, "--state-dir", filepath.Join(dir, fmt.Sprint("state", i)))
+			if err := run.Start(); err != nil {
+				b.Fatal(err)
+			}
+			<-greeted
+			time.Sleep(settle)
+			all = append(all, float64(memoryOf(b, run.Process.Pid, "VmRSS"))/1e6)
+			own = append(own, float64(memoryOf(b, run.Process.Pid, "RssAnon"))/1e6)
+			_ = run.Process.Signal(syscall.SIGTERM)
+			_ = run.Wait()
+		}
+	}
+	slices.Sort(all)
+	slices.Sort(own)
+	b.ReportMetric(all[len(all)/2], "slave-MB")
+	b.ReportMetric(all[len(all)-1], "worst-MB")
+	b.ReportMetric(own[len(own)/2], "anonymous-MB")
+	b.ReportMetric(0, "ns/op")
+}
+
 // program builds one of ours and reports its size.
 func program(b *testing.B, dir, name string) string {
 	b.Helper()
+	return programFor(b, dir, name, runtime.GOARCH)
+}
+
+func programFor(b *testing.B, dir, name, arch string) string {
+	b.Helper()
 	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "pinwheel/cmd/"+name)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.Command("make", "-s", "-C", filepath.Join("..", ".."), "program", "PROGRAM="+name, "OUT="+path)
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("build %s: %v: %s", name, err, out)
 	}
@@ -108,12 +184,18 @@ func start(b *testing.B, cmd *exec.Cmd) {
 // rss is a process's resident memory in bytes.
 func rss(b *testing.B, pid int) int64 {
 	b.Helper()
+	return memoryOf(b, pid, "VmRSS")
+}
+
+// memoryOf is a field of /proc/PID/status, in bytes.
+func memoryOf(b *testing.B, pid int, field string) int64 {
+	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field+":"); ok {
 			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			if err != nil {
 				b.Fatal(err)
@@ -121,6 +203,6 @@ func rss(b *testing.B, pid int) int64 {
 			return kb << 10
 		}
 	}
-	b.Fatalf("process %d has no VmRSS", pid)
+	b.Fatalf("process %d has no %s", pid, field)
 	return 0
 }

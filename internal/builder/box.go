@@ -12,6 +12,7 @@ import (
 
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
+	"pinwheel/internal/tree"
 )
 
 // box is the folder of one build:
@@ -50,7 +51,7 @@ func openBox(b Build) (x *box, err error) {
 	if err := mkdir(b.Dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the build folder: %w", err)
 	}
-	if err := removeAll(x.dir); err != nil {
+	if err := tree.Remove(x.dir); err != nil {
 		return nil, fmt.Errorf("remove an earlier build: %w", err)
 	}
 	if err := x.fill(); err != nil {
@@ -145,7 +146,7 @@ func (x *box) env() []string {
 }
 
 func (x *box) remove() error {
-	if err := removeAll(x.dir); err != nil {
+	if err := tree.Remove(x.dir); err != nil {
 		return fmt.Errorf("remove the build folder: %w", err)
 	}
 	return nil
@@ -161,20 +162,4 @@ func mkdir(path string, mode fs.FileMode) error {
 		return err
 	}
 	return os.Chmod(path, mode)
-}
-
-// removeAll removes a tree also where its owner locked himself out. Nothing
-// runs in it any more, so what is a folder stays one.
-func removeAll(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	unlock := func(path string, d fs.DirEntry, _ error) error {
-		if d != nil && d.IsDir() && strings.HasPrefix(path, dir) {
-			return os.Chmod(path, 0o700)
-		}
-		return nil
-	}
-	return errors.Join(filepath.WalkDir(dir, unlock), os.RemoveAll(dir))
 }

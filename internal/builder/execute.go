@@ -192,7 +192,7 @@ func (r *running) firstPid() int {
 // end makes sure that nothing of the build is left, then waits for the rest of
 // its output.
 func (r *running) end(stop bool) error {
-	defer r.watch.kin.close()
+	defer r.watch.close()
 	if stop {
 		r.stop()
 	}

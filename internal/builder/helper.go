@@ -1,14 +1,13 @@
 package builder
 
 import (
-	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
+
+	"pinwheel/internal/elffile"
 )
 
 // helper gives the path of the program that opens the way out, where the build's user
@@ -34,22 +33,14 @@ func (x *box) helper(path string) (string, error) {
 	return to, nil
 }
 
-// loader is what the kernel starts a program by, "" for one that needs none.
+// loader is what the kernel starts a program by, "" for one that needs none. Of one that
+// cannot be read it is "", too: nobody can run that, and the run says so.
 func loader(path string) string {
-	f, err := elf.Open(path)
-	if err != nil {
-		return "" // then nobody can run it, and the run says so
-	}
-	defer f.Close()
-	i := slices.IndexFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
-	if i < 0 || f.Progs[i].Filesz > 4096 {
-		return ""
-	}
-	name, err := io.ReadAll(f.Progs[i].Open())
+	p, err := elffile.OpenProgram(path)
 	if err != nil {
 		return ""
 	}
-	return string(bytes.TrimRight(name, "\x00"))
+	return p.Loader
 }
 
 // opens says whether the helper can start in the box's root: said before any build

@@ -1,7 +1,6 @@
 package builder
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +77,20 @@ time.sleep(1000)
 for i in range(4000):
     with open("file%d" % i, "wb") as f: f.write(os.urandom(50000))
 time.sleep(1000)
+`},
+		{name: "emptyfiles", only: Bwrap, limits: farm.Limits{Disk: 64 << 20}, want: farm.Disk, detail: "more than its limit of 64 MB", body: `
+for i in range(40000): open("file%d" % i, "wb").close()
+time.sleep(1000)
+`},
+		// Deeper than a path may be long; the folder is gone afterwards all the same.
+		{name: "abyss", limits: farm.Limits{}, body: `
+top = os.getcwd()
+os.chdir(os.environ["TMPDIR"])
+for i in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+os.chdir(top)
+return wheel(d)
 `},
 		{name: "bigfile", only: Bwrap, limits: farm.Limits{FileSize: 16 << 20}, want: farm.Disk, detail: "more than its limit for one file", body: `
 with open("big", "wb") as f:
@@ -170,30 +183,4 @@ return wheel(d)
 			}
 		})
 	}
-}
-
-// TestOthersOnTheDisk: what others write where a build's files are does not end it,
-// and does not hide what it writes itself.
-func TestOthersOnTheDisk(t *testing.T) {
-	t.Parallel()
-	top := t.TempDir()
-	dir, other := top+"/build", top+"/other"
-	must(t, os.Mkdir(dir, 0o700))
-	d := newDiskWatch(dir, 16<<20)
-	noProcesses := &kin{mode: Bwrap}
-	look := func(want bool) {
-		t.Helper()
-		if over, full := d.look(time.Now().Add(time.Hour), noProcesses); (over > 0) != want || full {
-			t.Errorf("look = %d, %v; counted %d", over, full, d.counted)
-		}
-	}
-	must(t, os.WriteFile(other, make([]byte, 40<<20), 0o600))
-	look(false)
-	must(t, os.WriteFile(dir+"/a", make([]byte, 10<<20), 0o600))
-	look(false)
-	must(t, os.Link(dir+"/a", dir+"/b")) // the same bytes again
-	must(t, os.WriteFile(other, make([]byte, 80<<20), 0o600))
-	look(false)
-	must(t, os.WriteFile(dir+"/c", make([]byte, 10<<20), 0o600))
-	look(true)
 }

@@ -2,9 +2,11 @@ package builder
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,35 +71,52 @@ func quickUsage(base string, pids []string) (u usage, shared int64) {
 	return u, shared
 }
 
-// exactMemory counts each page once (PSS), in bytes, files of memory without a
-// process's mapping too. The kernel walks all page tables for it: some 15 ms for
-// each gigabyte.
-func exactMemory(base string, pids []string, held int64) int64 {
-	var own, shared int64
+// memory is what a build has, in bytes, every page counted once.
+type memory struct {
+	own, shared int64
+	files       int64 // in files of memory, mapped or not: memfds, and the sandbox's /dev
+	whole       bool  // all files were looked at
+	took        time.Duration
+}
+
+// countMemory counts pages by what the kernel says of them (PSS), for which it walks all
+// page tables: some 15 ms for each gigabyte that a process maps, shared or not. Of
+// processes that are not reached before the end of ctx their own sums count, which are
+// never too little.
+func countMemory(ctx context.Context, base string, pids []string) (c memory) {
+	began := time.Now()
+	defer func() { c.took = time.Since(began) }()
+	c.files, c.whole = memoryFiles(ctx, base, pids)
 	for _, pid := range pids {
 		dir := base + "/" + pid
-		f := readFields(dir+"/smaps_rollup", "Pss_Anon", "Pss_Shmem", "SwapPss", "Rss")
-		if f["Rss"] == 0 { // hidden from us, or just gone
+		var f map[string]int64
+		if ctx.Err() == nil {
+			f = readFields(dir+"/smaps_rollup", "Pss_Anon", "Pss_Shmem", "SwapPss", "Rss")
+		}
+		if f["Rss"] == 0 { // too late, hidden from us, or just gone
 			s := readStatus(dir)
-			own, shared = own+s.own, shared+s.shared
+			c.own, c.shared = c.own+s.own, c.shared+s.shared
 			continue
 		}
-		own += (f["Pss_Anon"] + f["SwapPss"]) << 10
-		shared += f["Pss_Shmem"] << 10
+		c.own += (f["Pss_Anon"] + f["SwapPss"]) << 10
+		c.shared += f["Pss_Shmem"] << 10
 	}
-	return own + max(shared, held)
+	return c
 }
 
 // memoryFiles is how many bytes are in files of memory that processes have open:
-// memfds, and what is in /dev of the sandbox, which is kept in memory.
-func memoryFiles(base string, pids []string) int64 {
-	var size int64
-	for _, f := range openFiles(base, pids) {
-		if f.nlink == 0 && strings.HasPrefix(f.name, "/memfd:") {
+// memfds, each once, and what is in /dev of the sandbox, which is kept in memory. It is
+// not whole if ctx ended before all were looked at.
+func memoryFiles(ctx context.Context, base string, pids []string) (size int64, whole bool) {
+	seen := map[uint64]bool{}
+	whole = nameless(ctx, base, pids, func(f openFile) bool {
+		if strings.HasPrefix(f.name, "/memfd:") && !seen[f.inode] {
+			seen[f.inode] = true
 			size += f.size
 		}
-	}
-	return size + devSize(base)
+		return len(seen) < maxSeen
+	})
+	return size + devSize(base), whole
 }
 
 // devSize is what the build has written to the sandbox's /dev. Without a sandbox

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,14 +89,20 @@ func (x *box) missing(what, said string) error {
 // time it finds out whether further user namespaces can be forbidden.
 func (x *box) look(ctx context.Context, script string, args ...string) (string, error) {
 	said, err := x.tryLook(ctx, script, args)
-	if err == nil || x.mode != Bwrap || ctx.Err() != nil {
+	if err == nil || x.mode != Bwrap || x.keepUserns || !isUserns(err.Error()) {
 		return said, err
 	}
 	x.keepUserns = true
-	if said, again := x.tryLook(ctx, script, args); again == nil {
-		return said, nil
-	}
-	return "", err
+	return x.tryLook(ctx, script, args)
+}
+
+// isUserns says whether bwrap failed of what keepUserns leaves out, and of nothing else:
+// a bwrap of before 0.8 does not know the option; else it limits the namespaces by a
+// file of /proc that may not be there or not be writable, makes one more for itself, and
+// finds out whether there can be another still.
+func isUserns(said string) bool {
+	return slices.ContainsFunc([]string{"nknown option --disable-userns", "/proc/sys/user/max_user_namespaces:", "sysctl user.max_user_namespaces",
+		"unshare user ns:", "creation of new user namespaces was not disabled"}, func(words string) bool { return strings.Contains(said, words) })
 }
 
 func (x *box) tryLook(ctx context.Context, script string, args []string) (string, error) {

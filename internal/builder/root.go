@@ -3,7 +3,6 @@ package builder
 import (
 	"cmp"
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"pinwheel/internal/elffile"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
 )
@@ -183,12 +183,10 @@ func machineOf(root string) string {
 	if err != nil {
 		return "another machine"
 	}
-	f, err := elf.Open(path)
-	if err != nil {
+	p, err := elffile.OpenProgram(path)
+	if err != nil && p.Machine == "" {
 		return "another machine"
 	}
-	defer f.Close()
-	names := map[elf.Machine]string{elf.EM_ARM: "arm", elf.EM_AARCH64: "aarch64", elf.EM_386: "i386", elf.EM_X86_64: "x86_64",
-		elf.EM_RISCV: "riscv64", elf.EM_PPC64: "ppc64le", elf.EM_S390: "s390x"}
-	return cmp.Or(names[f.Machine], f.Machine.String())
+	others := map[string]string{"riscv": "riscv64", "ppc64": "ppc64le", "ppc64-be": "ppc64", "s390-be": "s390x"}
+	return cmp.Or(others[p.Machine], p.Machine)
 }

@@ -178,7 +178,7 @@ func refusedRoots(t *testing.T, dir string) {
 		{in("good"), "python3", "want an absolute path"},
 		{in("good"), "/bin/true", "/bin/true: does not say what it is"},
 		{in("nopip"), "", "root " + in("nopip") + ": /usr/bin/python3: has no pip (apt install python3-pip)"},
-		{in("foreign"), "", "its programs are for EM_IA_64, which this kernel does not run: apt install qemu-user-static binfmt-support; update-binfmts --enable qemu-"},
+		{in("foreign"), "", "its programs are for machine-50, which this kernel does not run: apt install qemu-user-static binfmt-support; update-binfmts --enable qemu-"},
 	}
 	if os.Geteuid() == 0 {
 		tests = append(tests, struct{ root, python, want string }{in("closed"), "", "enter " + in("closed") + " as uid 60999: permission denied; keep it where"})

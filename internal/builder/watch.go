@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -16,6 +17,9 @@ const watchEvery = 250 * time.Millisecond
 // gets no more of them by then, and what goes on for longer is a fork bomb.
 const crowded = 8
 
+// shortFor is how long a machine that has too little memory waits for an exact count.
+const shortFor = time.Second
+
 // errShort says that the machine has no room for builds, and not because of this one.
 var errShort = errors.New("this machine is short of memory")
 
@@ -27,6 +31,7 @@ type watch struct {
 	kin    kin
 	disk   *diskWatch
 	began  machine
+	read   func() machine // as it is now
 
 	peak   int64     // bytes of memory, the most that was seen
 	crowds int       // looks in a row at the limit of processes
@@ -34,11 +39,20 @@ type watch struct {
 	files  int64     // bytes of memory in files, when pages were last counted
 	shmem  int64     // bytes of shared memory of the machine, at the last look
 	grown  int64     // bytes that it has grown since pages were counted; what went meanwhile is not taken off
+
+	pages beside[memory] // the counting of them
 }
 
 func (x *box) watch(l farm.Limits) *watch {
 	began := readMachine()
-	return &watch{limits: l, kin: kin{mode: x.mode}, disk: newDiskWatch(x.dir, l.Disk), began: began, shmem: began.shmem}
+	return &watch{limits: l, kin: kin{mode: x.mode}, disk: newDiskWatch(x.dir, l.Disk), began: began, read: readMachine, shmem: began.shmem}
+}
+
+// close ends what still looks at the build's processes.
+func (w *watch) close() {
+	w.disk.count.close()
+	w.pages.close()
+	w.kin.close()
 }
 
 // look says why a build that began with first must be ended; the zero Failure: it
@@ -54,10 +68,10 @@ func (w *watch) look(now time.Time, first int) (farm.Failure, error) {
 	}
 	over, full := w.disk.look(now, &w.kin)
 	switch {
-	case over > 0:
+	case over.bytes > 0:
 		return overDisk(over, w.limits.Disk), nil
-	case full:
-		return farm.Failure{Cause: farm.Disk, Detail: "the disk of the builds is full"}, nil
+	case full != "":
+		return farm.Failure{Cause: farm.Disk, Detail: full}, nil
 	case w.crowds >= crowded:
 		return farm.Failure{Cause: farm.Crashed, Detail: fmt.Sprintf("went on at its limit of %d processes and threads", w.limits.Processes)}, nil
 	}
@@ -73,20 +87,33 @@ func (w *watch) memory(now time.Time, base string, pids []string) (farm.Failure,
 	case u.tasks > w.limits.Processes: // where the kernel does not count exactly
 		w.crowds = crowded
 	}
-	m := readMachine()
+	m := w.read()
 	held := max(shared, devSize(base))
 	// Memory may also be in files that nobody maps: then the machine has more of it
 	// than before, be it the build's or not.
 	w.grown, w.shmem = w.grown+max(m.shmem-w.shmem, 0), m.shmem
 	most := u.memory + max(held, w.files+w.grown)
-	if !m.short() && (w.limits.Memory <= 0 || most <= w.limits.Memory || now.Before(w.exact)) {
-		w.peak = max(w.peak, u.memory+held)
-		return farm.Failure{}, nil
+	if c, ok := w.pages.take(); ok {
+		if !c.whole { // too many files to be looked at: all that the machine has more of counts as its own
+			c.files = max(c.files, m.shmem-w.began.shmem)
+		}
+		has := c.own + max(c.shared, c.files)
+		w.files, w.exact = c.files, now.Add(10*c.took)
+		w.peak = max(w.peak, has)
+		return w.verdict(has, m)
 	}
-	w.files, w.grown = memoryFiles(base, pids), 0
-	has := exactMemory(base, pids, w.files)
-	w.peak, w.exact = max(w.peak, has), now.Add(10*time.Since(now))
-	return w.verdict(has, m)
+	switch {
+	case w.pages.busy():
+		if m.short() && time.Since(w.pages.began) > shortFor { // there is no time to be exact
+			return w.verdict(most, m)
+		}
+	case !m.short() && (w.limits.Memory <= 0 || most <= w.limits.Memory || now.Before(w.exact)):
+		w.peak = max(w.peak, u.memory+held)
+	default:
+		w.grown = 0
+		w.pages.begin(countWithin, func(ctx context.Context) memory { return countMemory(ctx, base, pids) })
+	}
+	return farm.Failure{}, nil
 }
 
 // verdict judges what a build has, every page counted once.
@@ -106,8 +133,9 @@ func (w *watch) verdict(has int64, m machine) (farm.Failure, error) {
 	return farm.Failure{}, fmt.Errorf("%w: %s are left, and the build has only %s", errShort, amount(m.free), amount(has))
 }
 
-func overDisk(has, limit int64) farm.Failure {
-	return farm.Failure{Cause: farm.Disk, Detail: farm.OverLimit + "of " + amount(limit), Hint: "its files took " + amount(has)}
+func overDisk(has count, limit int64) farm.Failure {
+	return farm.Failure{Cause: farm.Disk, Detail: farm.OverLimit + "of " + amount(limit),
+		Hint: fmt.Sprintf("its files took %s, %d of them", amount(has.bytes), has.files)}
 }
 
 // amount is a number of bytes for people: "1.3 GB", powers of 1,024 as in settings.

@@ -33,7 +33,7 @@ const (
 	MaxELF       = 100 // ELF files in a build's record
 	MaxLibraries = 100 // and libraries
 
-	maxText = 1 << 10 // bytes of any other text
+	MaxText = 1 << 10 // bytes of any other text
 	maxWord = 128     // bytes of a token, a version, a fact
 )
 
@@ -97,19 +97,19 @@ func (c *checker) record(r farm.Record) {
 	c.number("record.seconds", r.Seconds)
 	c.want(r.Seconds >= 0, "record.seconds is %g", r.Seconds)
 	c.size("record.peak_rss_bytes", r.PeakRSS)
-	c.text("record.sandbox", r.Sandbox, maxText)
-	c.text("record.python", r.PythonVer, maxText)
-	c.text("record.pip", r.PipVer, maxText)
-	c.text("record.compiler", r.Compiler, maxText)
-	c.text("record.os", r.OS, maxText)
+	c.text("record.sandbox", r.Sandbox, MaxText)
+	c.text("record.python", r.PythonVer, MaxText)
+	c.text("record.pip", r.PipVer, MaxText)
+	c.text("record.compiler", r.Compiler, MaxText)
+	c.text("record.os", r.OS, MaxText)
 	c.text("record.cause_from", string(r.CauseFrom), maxWord)
 	c.applied(r.Recipe)
 	c.took(r)
 	c.linkage(r)
 	c.want(len(r.Env) <= MaxHeld, "record.environment has %d entries, at most %d are allowed", len(r.Env), MaxHeld)
 	for name, value := range r.Env {
-		c.text("record.environment", name, maxText)
-		c.text("record.environment", value, maxText)
+		c.text("record.environment", name, MaxText)
+		c.text("record.environment", value, MaxText)
 	}
 	if r.Imports != nil {
 		c.imports(*r.Imports)
@@ -121,12 +121,12 @@ func (c *checker) imports(i farm.Imports) {
 	c.number("record.imports.seconds", i.Seconds)
 	c.want(len(i.Modules) <= MaxHeld, "record.imports.modules has %d entries, at most %d are allowed", len(i.Modules), MaxHeld)
 	for _, m := range i.Modules {
-		c.text("record.imports.modules", m, maxText)
+		c.text("record.imports.modules", m, MaxText)
 	}
 	c.want(len(i.Findings) <= MaxHeld, "record.imports.findings has %d entries, at most %d are allowed", len(i.Findings), MaxHeld)
 	for _, f := range i.Findings {
 		for _, s := range []string{f.Code, f.Severity, f.Entry, f.Message} {
-			c.text("record.imports.findings", s, maxText)
+			c.text("record.imports.findings", s, MaxText)
 		}
 	}
 }
@@ -139,13 +139,13 @@ func (c *checker) took(r farm.Record) {
 	c.want(len(r.Requires) <= MaxRequires, "%d files that the build requires, at most %d are allowed", len(r.Requires), MaxRequires)
 	for _, q := range r.Requires {
 		c.file("record.requires", farm.File{Name: q.File, SHA256: q.SHA256})
-		c.text("record.requires.name", q.Name, maxText)
-		c.text("record.requires.version", q.Version, maxText)
+		c.text("record.requires.name", q.Name, MaxText)
+		c.text("record.requires.version", q.Version, MaxText)
 	}
 	c.want(len(r.Contacts) <= MaxContacts, "%d hosts, at most %d are allowed", len(r.Contacts), MaxContacts)
 	for _, k := range r.Contacts {
-		c.text("record.contacts.host", k.Host, maxText)
-		c.text("record.contacts.why", k.Why, maxText)
+		c.text("record.contacts.host", k.Host, MaxText)
+		c.text("record.contacts.why", k.Why, MaxText)
 		c.size("record.contacts.times", int64(k.Times))
 	}
 }
@@ -155,7 +155,7 @@ func (c *checker) linkage(r farm.Record) {
 	c.want(len(r.ELF) <= MaxELF, "record.elf has %d files, at most %d are allowed", len(r.ELF), MaxELF)
 	c.want(len(r.Libraries) <= MaxLibraries, "record.libraries has %d, at most %d are allowed", len(r.Libraries), MaxLibraries)
 	for _, l := range r.Libraries {
-		c.text("record.libraries.soname", l.SOName, maxText)
+		c.text("record.libraries.soname", l.SOName, MaxText)
 		c.want(l.Package == "" || farm.ValidDebianName(l.Package), "record.libraries: %.80q is not the name of a Debian package", l.Package)
 	}
 }
@@ -166,11 +166,11 @@ func (c *checker) applied(r farm.Recipe) {
 	const field = "record.recipe"
 	c.want(r.Size() <= farm.MaxRecipeSize, "%s has %d bytes of text, at most %d are allowed", field, r.Size(), farm.MaxRecipeSize)
 	for name, value := range r.Env {
-		c.text(field, name, maxText)
-		c.text(field, value, maxText)
+		c.text(field, name, MaxText)
+		c.text(field, value, MaxText)
 	}
 	for _, s := range slices.Concat(r.PipOptions, r.Constraints, r.Packages, r.From, []string{r.Network}) {
-		c.text(field, s, 2*maxText)
+		c.text(field, s, 2*MaxText)
 	}
 }
 
@@ -205,12 +205,17 @@ func (m Hello) check() error {
 	}
 	c.words("held", m.Held)
 	c.text("asking", m.Asking, maxWord)
-	c.text("machine", m.Machine, maxText)
-	c.text("os", m.OS, maxText)
+	c.text("machine", m.Machine, MaxText)
+	c.text("os", m.OS, MaxText)
 	c.size("memory", m.Memory)
 	size := c.packages(m.Packages)
 	for _, t := range m.Targets {
 		size += c.packages(t.Packages)
+	}
+	c.want(len(m.Broken) <= MaxTargets, "%d broken targets, at most %d are allowed", len(m.Broken), MaxTargets)
+	for _, b := range m.Broken {
+		c.text("broken.root", b.Root, MaxText)
+		c.text("broken.why", b.Why, MaxText)
 	}
 	c.want(size <= MaxPackageBytes, "names of Debian packages of %d bytes, at most %d are allowed", size, MaxPackageBytes)
 	return c.err
@@ -241,14 +246,14 @@ func (m Beat) check() error {
 	var c checker
 	c.words("held", m.Held)
 	c.text("asking", m.Asking, maxWord)
-	c.text("doing", m.Doing, maxText)
+	c.text("doing", m.Doing, MaxText)
 	c.number("load", m.Load)
 	c.number("temperature", m.Temperature)
 	c.size("memory_free", m.MemoryFree)
 	c.size("disk_free", m.DiskFree)
-	c.text("machine", m.Machine, maxText)
+	c.text("machine", m.Machine, MaxText)
 	c.words("throttled", m.Throttled)
-	c.text("unfit", m.Unfit, maxText)
+	c.text("unfit", m.Unfit, MaxText)
 	return c.err
 }
 
@@ -257,8 +262,8 @@ func (m Report) check() error {
 	c.word("token", m.Token)
 	c.want(m.Job > 0, "job %d: want a number above 0", m.Job)
 	c.outcome(m)
-	c.text("failure.detail", m.Failure.Detail, maxText)
-	c.text("failure.hint", m.Failure.Hint, maxText)
+	c.text("failure.detail", m.Failure.Detail, MaxText)
+	c.text("failure.hint", m.Failure.Hint, MaxText)
 	c.text("excerpt", m.Excerpt, MaxExcerpt)
 	c.want(len(m.Wheels) <= MaxWheels, "%d wheels, at most %d are allowed", len(m.Wheels), MaxWheels)
 	for _, f := range m.Wheels {
@@ -287,7 +292,7 @@ func (c *checker) outcome(m Report) {
 
 func (c *checker) sdist(s farm.Sdist) {
 	c.file("sdist", farm.File{Name: s.Filename, SHA256: s.SHA256, Size: s.Size})
-	c.text("sdist.url", s.URL, maxText)
+	c.text("sdist.url", s.URL, MaxText)
 }
 
 func (m Control) check() error {

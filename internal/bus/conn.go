@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -219,6 +220,22 @@ func (c *Conn) lostSignal() <-chan struct{} {
 
 // Identity says whose credentials this connection has.
 func (c *Conn) Identity() Identity { return c.id }
+
+// Hosts are the names and addresses of the servers that this connection knows: those
+// it was told, those that they told it of, and the one it talks to now.
+func (c *Conn) Hosts() []string {
+	if c.nc == nil {
+		return nil
+	}
+	list := append(c.nc.Servers(), c.nc.ConnectedUrlRedacted(), "nats://"+c.nc.ConnectedAddr())
+	var hosts []string
+	for _, text := range list {
+		if u, err := url.Parse(text); err == nil && u.Hostname() != "" && !slices.Contains(hosts, u.Hostname()) {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
+}
 
 // Connected says whether the server can be reached right now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }

@@ -36,6 +36,13 @@ type Hello struct {
 	Memory  int64          `json:"memory"`  // bytes
 
 	Packages []string `json:"packages,omitempty"` // Debian packages that are installed for each of its targets, sorted, each once
+	Broken   []Broken `json:"broken,omitempty"`   // targets that it was told to serve and cannot
+}
+
+// Broken is a target that a slave does not serve, though it should.
+type Broken struct {
+	Root string `json:"root"` // the folder of its userland
+	Why  string `json:"why"`  // in one line, with the remedy
 }
 
 // Welcome is the master's answer to Hello: the settings of this farm.

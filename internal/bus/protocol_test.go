@@ -77,7 +77,8 @@ func messages() []said {
 	return []said{
 		{&Hello{Version: "1.0", Targets: []ServedTarget{{Target: target, Facts: farm.Facts{Python: "3.11.2", Glibc: "2.36", Codename: "bookworm"}}},
 			Held: []string{}, Machine: "Raspberry Pi 4 Model B", OS: "Debian GNU/Linux 12 (bookworm)", Memory: 4 << 30,
-			Packages: []string{"build-essential", "libffi-dev"}}, "Said by a slave"},
+			Packages: []string{"build-essential", "libffi-dev"},
+			Broken:   []Broken{{Root: "/var/cache/pinwheel/roots/trixie-armhf", Why: "there is no such folder"}}}, "Said by a slave"},
 		{&Welcome{HTTP: "http://farm.example:7070", Index: "http://farm.example:7070/simple/", Upstream: "https://index.example/simple/",
 			Beat: 30 * time.Second, Lease: 90 * time.Second, Drop: []string{}, Now: at}, "The answer to Hello"},
 		{&Next{Request: "P3JZ2QF7", Targets: []farm.Target{target}, Held: []string{}}, "Said by a slave"},

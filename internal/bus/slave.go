@@ -29,7 +29,7 @@ func (s *SlaveEnd) Name() string { return s.name }
 // Hello says who the slave is and gets the farm's settings. It comes first,
 // after each start and each reconnection.
 func (s *SlaveEnd) Hello(ctx context.Context, m Hello) (Welcome, error) {
-	m.Machine, m.OS = CutText(m.Machine, maxText), CutText(m.OS, maxText)
+	m.Machine, m.OS = CutText(m.Machine, MaxText), CutText(m.OS, MaxText)
 	return ask[Welcome](ctx, s, exchangeHello(), &m)
 }
 
@@ -47,7 +47,7 @@ func (s *SlaveEnd) Next(ctx context.Context, m Next) (NextReply, error) {
 
 // Beat renews the leases held and learns what to end.
 func (s *SlaveEnd) Beat(ctx context.Context, m Beat) (BeatReply, error) {
-	m.Doing, m.Machine, m.Unfit = CutText(m.Doing, maxText), CutText(m.Machine, maxText), CutText(m.Unfit, maxText)
+	m.Doing, m.Machine, m.Unfit = CutText(m.Doing, MaxText), CutText(m.Machine, MaxText), CutText(m.Unfit, MaxText)
 	m.Load, m.Temperature = finite(m.Load), finite(m.Temperature)
 	return ask[BeatReply](ctx, s, exchangeBeat(), &m)
 }
@@ -61,21 +61,21 @@ func (s *SlaveEnd) Report(ctx context.Context, m Report) (ReportReply, error) {
 
 func cutReport(m Report) Report {
 	m.Excerpt = CutText(m.Excerpt, MaxExcerpt)
-	m.Failure.Detail = CutText(m.Failure.Detail, maxText)
-	m.Failure.Hint = CutText(m.Failure.Hint, maxText)
+	m.Failure.Detail = CutText(m.Failure.Detail, MaxText)
+	m.Failure.Hint = CutText(m.Failure.Hint, MaxText)
 	r := &m.Record
 	for _, s := range []*string{&r.Sandbox, &r.PythonVer, &r.PipVer, &r.Compiler, &r.OS} {
-		*s = CutText(*s, maxText)
+		*s = CutText(*s, MaxText)
 	}
 	r.Seconds = finite(r.Seconds)
 	r.Contacts = slices.Clone(r.Contacts)
 	for i := range r.Contacts {
 		k := &r.Contacts[i]
-		k.Host, k.Why = CutText(k.Host, maxText), CutText(k.Why, maxText)
+		k.Host, k.Why = CutText(k.Host, MaxText), CutText(k.Why, MaxText)
 	}
 	r.Libraries = slices.Clone(r.Libraries)
 	for i := range r.Libraries {
-		r.Libraries[i].SOName = CutText(r.Libraries[i].SOName, maxText)
+		r.Libraries[i].SOName = CutText(r.Libraries[i].SOName, MaxText)
 	}
 	return fitReport(m)
 }

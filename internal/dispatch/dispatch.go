@@ -116,6 +116,9 @@ func (d *Dispatcher) Hello(ctx context.Context, name string, h bus.Hello) bus.We
 	}
 	d.refusals.over(refusal{name, "hello"})
 	d.cfg.Log.Info().Str("slave", name).Str("version", h.Version).Int("held", len(h.Held)).Msg("slave said hello")
+	for _, b := range h.Broken {
+		d.cfg.Log.Warn().Str("slave", name).Str("root", b.Root).Str("why", b.Why).Msg("slave cannot serve one of its targets")
+	}
 	return w
 }
 

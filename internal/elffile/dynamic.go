@@ -65,6 +65,8 @@ func (f *file) segments() (dynamic segment, err error) {
 			f.loads = append(f.loads, s)
 		case dynamical:
 			dynamic = s
+		case loadedBy:
+			f.loader = s
 		}
 	}
 	return dynamic, nil

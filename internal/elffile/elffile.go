@@ -46,6 +46,7 @@ const (
 	big       = 2
 	loadable  = 1 // PT_LOAD
 	dynamical = 2 // PT_DYNAMIC
+	loadedBy  = 3 // PT_INTERP
 
 	sectionNoBits = 8
 	sectionARM    = 0x70000003 // SHT_ARM_ATTRIBUTES
@@ -101,6 +102,7 @@ type file struct {
 	segmentLen, sectionLen     int
 	nSegments, nSections, name int
 	loads                      []segment
+	loader                     segment // size 0: there is none
 }
 
 // segment is a part of the file that the loader maps.

@@ -93,6 +93,20 @@ func (s Sensors) DiskFree(dir string) int64 {
 	return int64(st.Bavail) * int64(st.Bsize)
 }
 
+// FilesFree is how many files more can be made below dir; -1 where the file system
+// makes room for them as they come, or cannot be asked.
+func (s Sensors) FilesFree(dir string) int64 {
+	usage := s.DiskUsage
+	if usage == nil {
+		usage = syscall.Statfs
+	}
+	var st syscall.Statfs_t
+	if err := usage(dir, &st); err != nil || st.Files == 0 {
+		return -1
+	}
+	return int64(st.Ffree)
+}
+
 // read is a file of the machine, "" if it cannot be read.
 func (s Sensors) read(path string) string { return readText(s.Root + path) }
 

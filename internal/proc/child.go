@@ -26,7 +26,8 @@ type Child struct {
 // Pdeathsig that cmd.SysProcAttr names, when this program ends, however it
 // ends. When the child itself ends, what is left of its group is killed, so a
 // pipe held by a grandchild cannot keep Wait waiting. Who leaves the group by
-// setsid is out of reach here: that takes a PID namespace.
+// setsid is out of reach here: that takes a PID namespace. It has a session keyring of
+// its own.
 //
 // The error is cmd.Start's, with the program's path.
 func Start(cmd *exec.Cmd) (*Child, error) {
@@ -48,10 +49,11 @@ func Start(cmd *exec.Cmd) (*Child, error) {
 
 // run starts the child and waits for it on one locked thread. The kernel's
 // "parent" of the death signal is the thread that forked, not the process: were
-// that thread to end early, the child would be killed for no reason.
+// that thread to end early, the child would be killed for no reason. It is never unlocked: it
+// has another keyring than the others, and ends with the child.
 func (c *Child) run(started chan<- error) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	ownKeyring()
 	err := c.cmd.Start()
 	started <- err
 	if err != nil {
@@ -61,6 +63,14 @@ func (c *Child) run(started chan<- error) {
 	c.endGroup()
 	c.err = c.cmd.Wait()
 	close(c.done)
+}
+
+// ownKeyring gives this thread, and so its child, a session keyring of its own
+// (session-keyring(7)): what the child keeps in the kernel's is found by nobody after it,
+// nor does it find anything. Where the kernel has none, or they are forbidden, there is
+// nothing to be found either.
+func ownKeyring() {
+	_, _, _ = unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0) // 0: without a name
 }
 
 // awaitLeader returns when the child has ended but is not yet reaped: until

@@ -193,3 +193,29 @@ func readNumber(t *testing.T, r io.Reader) int {
 	}
 	return n
 }
+
+// TestKeyrings: a child keeps nothing in the kernel that the next one finds. It says which
+// session keyring it has; where keyrings are forbidden, it has none.
+func TestKeyrings(t *testing.T) {
+	t.Parallel()
+	script := fmt.Sprintf("import ctypes; print(ctypes.CDLL(None).syscall(%d, %d, %d, 0))",
+		unix.SYS_KEYCTL, unix.KEYCTL_GET_KEYRING_ID, unix.KEY_SPEC_SESSION_KEYRING)
+	seen := map[string]bool{}
+	for range 2 {
+		cmd := exec.Command("python3", "-c", script)
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		child, err := proc.Start(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if id := strings.TrimSpace(out.String()); id != "-1" && seen[id] {
+			t.Errorf("two children have the keyring %s", id)
+		} else {
+			seen[id] = true
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"pinwheel/internal/tree"
 )
 
 const (
@@ -53,7 +55,7 @@ func NewTempDir(prefix string, users ...User) (*TempDir, error) {
 }
 
 // Remove removes the folder with all that is in it.
-func (d *TempDir) Remove() error { return errors.Join(os.RemoveAll(d.Path), d.Release()) }
+func (d *TempDir) Remove() error { return errors.Join(tree.Remove(d.Path), d.Release()) }
 
 // Release gives the folder up to whoever sweeps.
 func (d *TempDir) Release() error { return Unlock(d.lock) }
@@ -96,7 +98,7 @@ func sweepDead(dir string, users []User) {
 	if err != nil {
 		return
 	}
-	_ = os.RemoveAll(dir)
+	_ = tree.Remove(dir)
 	_ = Unlock(lock)
 }
 

@@ -1,9 +1,6 @@
 package proxy
 
-import (
-	"net"
-	"net/netip"
-)
+import "net/netip"
 
 // special are the blocks within the addresses of hosts in which no public host is:
 // IANA's special-purpose registries (RFC 6890, of IPv4 and of IPv6), with the ones
@@ -33,7 +30,7 @@ func Public(a netip.Addr) bool {
 	}
 	if a.Is6() {
 		b := a.As16()
-		if netip.MustParsePrefix("64:ff9b::/96").Contains(a) {
+		if nat64().Contains(a) {
 			return Public(netip.AddrFrom4([4]byte(b[12:])))
 		}
 		if !netip.MustParsePrefix("2000::/3").Contains(a) {
@@ -46,21 +43,4 @@ func Public(a netip.Addr) bool {
 		}
 	}
 	return true
-}
-
-// own says whether an address is one of this machine's, which may be public: what
-// listens here for the farm is not for builds. When in doubt, it is.
-func own(a netip.Addr) bool {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return true
-	}
-	for _, addr := range addrs {
-		if n, ok := addr.(*net.IPNet); ok {
-			if b, ok := netip.AddrFromSlice(n.IP); ok && b.Unmap() == a {
-				return true
-			}
-		}
-	}
-	return false
 }

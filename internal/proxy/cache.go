@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"pinwheel/internal/proc"
 )
 
 // unfinished begins the names of what is being downloaded.
@@ -28,6 +30,9 @@ type cache struct {
 	dir  string
 	size int64 // bytes that all entries may take
 	free int64 // bytes of the disk that are left to the builds
+	lock *os.File
+
+	statfs func(dir string, st *syscall.Statfs_t) error
 
 	mu      sync.Mutex
 	flights map[string]*flight // by SHA-256
@@ -40,10 +45,30 @@ type stamp struct {
 	modified time.Time
 }
 
-func openCache(dir string, size int64) (*cache, error) {
+// ErrInUse says that another process works in the cache's folder.
+var ErrInUse = errors.New("another process works in it")
+
+// openCache makes the folder ours, and what is in it as large as it may be.
+func openCache(cfg Config) (_ *cache, err error) {
+	dir := cfg.CacheDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the cache's folder: %w", err)
 	}
+	c := &cache{
+		dir: dir, size: positive(cfg.CacheSize, DefaultCacheSize), free: positive(cfg.KeepFree, DefaultKeepFree),
+		statfs: cfg.Statfs, flights: map[string]*flight{}, sound: map[string]stamp{},
+	}
+	if c.statfs == nil {
+		c.statfs = syscall.Statfs
+	}
+	if c.lock, err = lock(dir); err != nil {
+		return nil, fmt.Errorf("cache %s: %w", dir, err)
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
 	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
 	if err != nil {
 		return nil, fmt.Errorf("look through the cache: %w", err)
@@ -53,8 +78,37 @@ func openCache(dir string, size int64) (*cache, error) {
 			return nil, fmt.Errorf("look through the cache: %w", err)
 		}
 	}
-	const free = 256 << 20
-	return &cache{dir: dir, size: size, free: free, flights: map[string]*flight{}, sound: map[string]stamp{}}, nil
+	if err := c.spare(0); err != nil {
+		return nil, fmt.Errorf("make the cache smaller: %w", err)
+	}
+	return c, nil
+}
+
+// lock makes the folder this process's, as long as it lives: with the very folder
+// locked, nothing more lies in it.
+func lock(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrInUse
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (c *cache) close() { _ = proc.Unlock(c.lock) } // or our end frees it
+
+func positive(n, otherwise int64) int64 {
+	if n > 0 {
+		return n
+	}
+	return otherwise
 }
 
 // fetch brings a file: its bytes and how many they are, -1 if nobody knows.
@@ -148,14 +202,34 @@ func (c *cache) check(file *os.File, info fs.FileInfo, sum string) bool {
 	return true
 }
 
-// room says whether a file of that size can be kept.
+// room makes room for a file of that size, and says whether there is.
 func (c *cache) room(size int64) bool {
 	if size < 0 || size > c.size/2 {
 		return false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shrink(size) != nil {
+		return false
+	}
+	lacks, err := c.lacks(size)
+	return err == nil && lacks <= 0
+}
+
+// lacks is how many bytes more the disk would have to have for a file of that size.
+func (c *cache) lacks(size int64) (int64, error) {
 	var st syscall.Statfs_t
-	err := syscall.Statfs(c.dir, &st)
-	return err == nil && int64(st.Bavail)*int64(st.Bsize)-size > c.free
+	if err := c.statfs(c.dir, &st); err != nil {
+		return 0, err
+	}
+	return c.free + size - int64(st.Bavail)*int64(st.Bsize), nil
+}
+
+// spare makes room for a file of that size, as far as it goes.
+func (c *cache) spare(size int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shrink(size)
 }
 
 // add makes a finished download an entry, and removes what was not used for longest.
@@ -167,11 +241,16 @@ func (c *cache) add(part string, sum string) error {
 	if info, err := os.Stat(path); err == nil {
 		c.sound[sum] = stamp{info.Size(), info.ModTime()} // it was read as it came
 	}
-	return c.shrink()
+	return c.shrink(0)
 }
 
-// shrink removes entries until the rest fits.
-func (c *cache) shrink() error {
+// shrink removes what was not used for longest, until the rest fits and a file of that
+// size would too, if that can be had. The lock is held.
+func (c *cache) shrink(size int64) error {
+	lacks, err := c.lacks(size)
+	if err != nil {
+		return err
+	}
 	type entry struct {
 		name string
 		size int64
@@ -191,16 +270,19 @@ func (c *cache) shrink() error {
 		all = append(all, entry{d.Name(), info.Size(), accessed(info)})
 		sum += info.Size()
 	}
+	if size > 0 && lacks > sum {
+		return nil // others have the disk: all of it would go in vain
+	}
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Or(a.used.Compare(b.used), strings.Compare(a.name, b.name)) })
 	for _, e := range all {
-		if sum <= c.size {
+		if sum+size <= c.size && lacks <= 0 {
 			break
 		}
 		if err := os.Remove(filepath.Join(c.dir, e.name)); err != nil {
 			return err
 		}
 		delete(c.sound, e.name)
-		sum -= e.size
+		sum, lacks = sum-e.size, lacks-e.size
 	}
 	return nil
 }

@@ -30,8 +30,15 @@ func sumOf(b []byte) string {
 
 func newCache(t *testing.T, size int64) *cache {
 	t.Helper()
-	c, err := openCache(t.TempDir(), size)
+	return openAgain(t, t.TempDir(), size)
+}
+
+// openAgain opens a cache as a process does that comes after another.
+func openAgain(t *testing.T, dir string, size int64) *cache {
+	t.Helper()
+	c, err := openCache(Config{CacheDir: dir, CacheSize: size, KeepFree: 1})
 	must(t, err)
+	t.Cleanup(c.close)
 	return c
 }
 
@@ -86,9 +93,9 @@ func TestFetchedOnce(t *testing.T) {
 				t.Errorf("got %d bytes, want %d", len(got), len(data))
 			}
 		}
-		again, err := openCache(c.dir, 1<<20) // as after a restart
-		must(t, err)
-		if got, err := read(t, again, sum, s.get); err != nil || string(got) != data {
+		c.close()
+		c = openAgain(t, c.dir, 1<<20) // as after a restart
+		if got, err := read(t, c, sum, s.get); err != nil || string(got) != data {
 			t.Errorf("after a restart: %d bytes, %v", len(got), err)
 		}
 		if n := s.times.Load(); n != 1 {
@@ -291,8 +298,8 @@ func TestAfterAKill(t *testing.T) {
 	_, err := read(t, c, sumOf(s.data), s.get)
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(c.dir, unfinished+"123"), []byte("ab"), 0o600))
-	again, err := openCache(c.dir, 1<<20)
-	must(t, err)
+	c.close()
+	again := openAgain(t, c.dir, 1<<20)
 	if left := entries(t, again); len(left) != 1 || left[0] != sumOf(s.data) {
 		t.Errorf("left %v", left)
 	}
@@ -316,9 +323,8 @@ func TestLeastUsedGoes(t *testing.T) {
 		must(t, err)
 		must(t, os.Chtimes(filepath.Join(c.dir, sum), old.Add(time.Duration(i)*time.Minute), info.ModTime()))
 	}
-	var err error
-	c, err = openCache(c.dir, 250)
-	must(t, err)
+	c.close()
+	c = openAgain(t, c.dir, 250)
 	put("a") // used again: now b is the one
 	third := put("c")
 	left := strings.Join(entries(t, c), " ")

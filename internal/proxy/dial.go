@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -41,20 +42,37 @@ func (p *Proxy) resolve(ctx context.Context, host string) ([]netip.Addr, error) 
 	return addrs, nil
 }
 
-// outside says whether builds may reach an address.
-func (p *Proxy) outside(a netip.Addr) bool {
-	for _, n := range p.cfg.Allow {
-		if n.Contains(a.Unmap()) {
-			return true
-		}
+// reachable says whether an address is one that the files of an index may lie at: not
+// denied, and allowed or public and none of this machine's or its neighbours. When in
+// doubt, it is not.
+func (p *Proxy) reachable(a netip.Addr) bool {
+	in := func(list []netip.Prefix) bool {
+		return slices.ContainsFunc(list, func(n netip.Prefix) bool { return n.Contains(a.Unmap()) })
 	}
-	return Public(a) && !own(a)
+	if in(p.cfg.Deny) {
+		return false
+	}
+	if in(p.cfg.Allow) {
+		return true
+	}
+	links, err := p.cfg.Links()
+	return err == nil && Public(a) && !near(a, links)
+}
+
+// outside says whether builds may reach an address: the farm's own machines are for
+// them only if they are allowed by name.
+func (p *Proxy) outside(ctx context.Context, a netip.Addr) bool {
+	if !p.reachable(a) {
+		return false
+	}
+	allowed := slices.ContainsFunc(p.cfg.Allow, func(n netip.Prefix) bool { return n.Contains(a.Unmap()) })
+	return allowed || !p.farm.has(ctx, a, p.resolve)
 }
 
 // dialOutside connects to host:port if that is outside. What is judged is the very
 // address that is dialled, so a name that changes its mind gains nothing.
 func (p *Proxy) dialOutside(ctx context.Context, _, hostport string) (net.Conn, error) {
-	return p.dial(ctx, hostport, p.outside)
+	return p.dial(ctx, hostport, func(a netip.Addr) bool { return p.outside(ctx, a) })
 }
 
 // dial connects to the first address of hostport that is allowed and answers.

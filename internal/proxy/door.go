@@ -43,11 +43,13 @@ type Door struct {
 	end     context.CancelFunc
 	active  sync.WaitGroup // requests, tunnels included
 	shut    atomic.Bool
+	pages   chan struct{} // one for each page under way
 
-	mu    sync.Mutex
-	links []link
-	known map[link]int // index of links
-	taken Taken
+	mu     sync.Mutex
+	links  []link
+	known  map[link]int // index of links
+	taken  Taken
+	faults []fault // as they came, each thing once
 }
 
 // IndexPath is where pip finds the index of that name, below the door's own address.
@@ -56,7 +58,7 @@ func IndexPath(name string) string { return "/" + name + "/simple/" }
 // Door makes the way out of a build, closed as yet. The error names an index whose
 // URL is none, without the URL.
 func (p *Proxy) Door(s Settings) (*Door, error) {
-	d := &Door{p: p, network: s.Network, indexes: map[string]*origin{}, known: map[link]int{}}
+	d := &Door{p: p, network: s.Network, indexes: map[string]*origin{}, known: map[link]int{}, pages: make(chan struct{}, maxPages)}
 	if d.network == "" {
 		d.network = farm.NetworkPublic
 	}
@@ -98,6 +100,9 @@ func (d *Door) Close() Taken {
 	d.active.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if n := len(d.faults); n > 0 {
+		d.taken.Fault = d.faults[n-1].why
+	}
 	return d.taken
 }
 
@@ -175,14 +180,14 @@ func refuse(w http.ResponseWriter, status int, why string) {
 
 // trouble is the end of a request to an index that did not answer: the connection ends,
 // as it would have without us, and pip tries again and says so.
-func (d *Door) trouble(w http.ResponseWriter, host string, err error) {
+func (d *Door) trouble(w http.ResponseWriter, u *url.URL, err error) {
 	if isForbidden(err) {
-		d.note(host, true, err)
+		d.note(u.Host, true, err)
 		refuse(w, http.StatusForbidden, plain(err))
 		return
 	}
 	if !errors.Is(err, context.Canceled) { // else it is the asker who went away
-		d.fault(host + ": " + plain(err))
+		d.fault(u.String(), u.Host+": "+plain(err))
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +24,12 @@ import (
 	"pinwheel/internal/farm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childCache) != "" {
+		proxyToBeKilled()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // build is a build as the proxy sees one: who connects.
 type build struct {
@@ -133,7 +139,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("dialled %s", address)
 		return nil, io.EOF
 	}
-	p.out = p.newWay(p.dialOutside)
+	p.out = p.newWay(p.dialOutside, p.judgeBuild)
 	b := newBuild(t, p, farm.NetworkPublic)
 	for _, host := range []string{"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "127.1.2.3",
 		"public.example", "rebind.example", "metadata.example", "169.254.169.254", "10.0.0.1", "192.168.1.1", "[fd00::1]", "[fe80::1]"} {
@@ -305,6 +311,7 @@ func TestHundredBuilds(t *testing.T) {
 			})
 		}
 		all.Wait()
+		p.Close()
 	}
 	if asked.Load() != 1 || pages.Load() != 100 {
 		t.Errorf("the file was asked for %d times, the page %d times", asked.Load(), pages.Load())

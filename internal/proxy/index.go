@@ -18,8 +18,12 @@ import (
 // metadataSuffix is what a wheel's URL has more where its metadata are (PEP 658).
 const metadataSuffix = ".metadata"
 
-// maxLinks bounds the links that one build makes us remember.
-const maxLinks = 500_000
+// maxLinks bounds the links that one build makes us remember, and maxPages how many
+// pages are held for it at a time: what it asks for is kept in the slave's memory.
+const (
+	maxLinks = 100_000
+	maxPages = 2
+)
 
 // project is the only kind of page below simple/ that pip asks for.
 var project = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/?$`)
@@ -30,29 +34,37 @@ func (d *Door) page(w http.ResponseWriter, r *http.Request, name string, o *orig
 		refuse(w, http.StatusNotFound, "only the pages of projects are passed on")
 		return
 	}
-	resp, err := o.get(r.Context(), r.Method, o.base.JoinPath(rest), heading(r, r.Header.Get("Accept"), ""))
+	select {
+	case d.pages <- struct{}{}:
+		defer func() { <-d.pages }()
+	case <-r.Context().Done():
+		return
+	}
+	asked := o.base.JoinPath(rest)
+	resp, err := o.get(r.Context(), r.Method, asked, heading(r, r.Header.Get("Accept"), ""))
 	if err != nil {
-		d.trouble(w, o.base.Host, err)
+		d.trouble(w, asked, err)
 		return
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		d.passOn(w, o.base.Host, newStatusError(resp))
+		d.passOn(w, asked, newStatusError(resp))
 		return
 	}
 	asJSON, err := isJSON(resp.Header)
 	if err != nil { // the index's fault, not that of the package which finds nothing there
-		d.fault(o.base.Host + ": " + err.Error())
+		d.fault(asked.String(), o.base.Host+": "+err.Error())
 		refuse(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	var page bytes.Buffer
 	if r.Method == http.MethodGet {
 		if err := d.rewritten(&page, resp, name, asJSON); err != nil {
-			d.trouble(w, o.base.Host, err)
+			d.trouble(w, asked, err)
 			return
 		}
 	}
+	d.came(asked.String())
 	w.Header().Set("Content-Type", resp.Header.Get("Content-Type"))
 	_, _ = page.WriteTo(w) // an error means that nobody waits for it
 }
@@ -90,9 +102,11 @@ func heading(r *http.Request, accept, encoding string) http.Header {
 }
 
 // passOn gives an answer that is no success as it came, its text cut.
-func (d *Door) passOn(w http.ResponseWriter, host string, e *statusError) {
+func (d *Door) passOn(w http.ResponseWriter, asked *url.URL, e *statusError) {
 	if e.code >= 500 || e.code == http.StatusTooManyRequests {
-		d.fault(host + ": " + e.Error())
+		d.fault(asked.String(), asked.Host+": "+e.Error())
+	} else { // it answers; what it does not have, it does not have
+		d.came(asked.String())
 	}
 	for _, name := range []string{"Content-Type", "Retry-After"} {
 		if v := e.header.Get(name); v != "" {
@@ -197,10 +211,11 @@ func (d *Door) file(w http.ResponseWriter, r *http.Request, o *origin, l link, m
 	}
 	if err != nil {
 		if r.Context().Err() == nil { // it is not the build that went away
-			d.fault(u.Host + ": " + path.Base(u.Path) + ": " + plain(err))
+			d.fault(u.String(), u.Host+": "+path.Base(u.Path)+": "+plain(err))
 		}
 		panic(http.ErrAbortHandler) // half a file must not look whole
 	}
+	d.came(u.String())
 	if !metadata {
 		d.took(File{Name: path.Base(u.Path), URL: u.Redacted(), SHA256: got, Size: n})
 	}
@@ -222,10 +237,10 @@ func (d *Door) open(r *http.Request, sum string, get fetch) (io.ReadCloser, int6
 func (d *Door) noFile(w http.ResponseWriter, u *url.URL, err error) {
 	var status *statusError
 	if !errors.As(err, &status) {
-		d.trouble(w, u.Host, err)
+		d.trouble(w, u, err)
 		return
 	}
-	d.passOn(w, u.Host, status)
+	d.passOn(w, u, status)
 }
 
 // deliver sends all of from, and says its SHA-256 and size. What comes from the cache

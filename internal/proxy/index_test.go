@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -137,6 +139,39 @@ func TestIndexAway(t *testing.T) {
 	}
 	if f := b.Close().Fault; !strings.HasPrefix(f, "127.0.0.1:1: ") || !strings.Contains(f, "refused") {
 		t.Errorf("fault %q", f)
+	}
+}
+
+// TestPagesAtOnce: however many pages a build asks for at once, a few are held for it.
+func TestPagesAtOnce(t *testing.T) {
+	t.Parallel()
+	var now, most atomic.Int64
+	all := make(chan bool)
+	s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		for n := now.Add(1); ; {
+			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+				break
+			}
+		}
+		<-all
+		now.Add(-1)
+		w.Header().Set("Content-Type", "text/html")
+	}, false)
+	b := newBuild(t, newProxy(t, Config{}), farm.NetworkPublic, Index{"upstream", s.URL + "/simple/"})
+	var asking sync.WaitGroup
+	for i := range 5 * maxPages {
+		asking.Go(func() {
+			if code, text := b.get(fmt.Sprintf("/upstream/simple/foo%d/", i)); code != http.StatusOK {
+				t.Errorf("%d %s", code, text)
+			}
+		})
+	}
+	for range 5 * maxPages {
+		all <- true
+	}
+	asking.Wait()
+	if m := most.Load(); m > maxPages {
+		t.Errorf("%d pages at once", m)
 	}
 }
 

@@ -30,7 +30,7 @@ func (p *Proxy) newOrigin(index string) (*origin, error) {
 		return nil, errSettings // without the URL: it may hold a password
 	}
 	o := &origin{base: &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/") + "/"}, user: u.User}
-	o.way = p.newWay(o.dial)
+	o.way = p.newWay(o.dial, p.judgeFile)
 	o.client = &http.Client{Transport: o, CheckRedirect: o.redirect}
 	return o, nil
 }
@@ -42,7 +42,7 @@ func (o *origin) dial(ctx context.Context, _, hostport string) (net.Conn, error)
 	if hostport == home {
 		return o.p.dial(ctx, hostport, func(netip.Addr) bool { return true })
 	}
-	return o.p.dial(ctx, hostport, func(a netip.Addr) bool { return o.p.outside(a) || o.atHome(ctx, a, hostport) })
+	return o.p.dial(ctx, hostport, func(a netip.Addr) bool { return o.p.reachable(a) || o.atHome(ctx, a, hostport) })
 }
 
 func (o *origin) atHome(ctx context.Context, a netip.Addr, hostport string) bool {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -20,16 +21,30 @@ type Config struct {
 	CacheSize int64          // bytes that the cache may take; 0 is DefaultCacheSize
 	Bundle    string         // file of certificates that are trusted beside the system's, PEM; empty: none
 	Allow     []netip.Prefix // networks that builds may reach although they are not public
+	Deny      []netip.Prefix // networks that they may not reach in any case
+
+	// KeepFree is what the cache leaves of its disk, in bytes; 0 is DefaultKeepFree.
+	// Statfs asks for that; nil is statfs(2).
+	KeepFree int64
+	Statfs   func(dir string, st *syscall.Statfs_t) error
+
+	// Links are the networks of this machine's neighbours and its own addresses; nil
+	// asks the machine.
+	Links func() ([]netip.Prefix, error)
 
 	// Resolver looks names up; nil is the system's.
 	Resolver Resolver
 	// Parent is the proxy by which this machine itself gets out to a request's
 	// URL; nil is http.ProxyFromEnvironment. Names are then resolved there.
-	Parent func(*http.Request) (*url.URL, error)
+	// ParentNames has it asked for names that do not resolve here.
+	Parent      func(*http.Request) (*url.URL, error)
+	ParentNames bool
 }
 
-// DefaultCacheSize holds the build requirements of thousands of packages.
-const DefaultCacheSize = 2 << 30
+const (
+	DefaultCacheSize = 2 << 30   // holds the build requirements of thousands of packages
+	DefaultKeepFree  = 256 << 20 // is a build of some size
+)
 
 // Proxy serves builds, one after another or at once. It holds no connection and runs
 // no goroutine while there is no build, but for connections to indexes that are kept
@@ -41,6 +56,7 @@ type Proxy struct {
 	out   *way           // to all but the indexes
 
 	connect dialer // to one address; tests look at which
+	farm    farmHosts
 
 	mu      sync.Mutex
 	origins map[string]*origin // by URL, credentials included
@@ -55,8 +71,8 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Parent == nil {
 		cfg.Parent = http.ProxyFromEnvironment
 	}
-	if cfg.CacheSize <= 0 {
-		cfg.CacheSize = DefaultCacheSize
+	if cfg.Links == nil {
+		cfg.Links = ownLinks
 	}
 	p := &Proxy{cfg: cfg, origins: map[string]*origin{}, connect: (&net.Dialer{Timeout: dialWithin}).DialContext}
 	if cfg.Bundle != "" {
@@ -67,11 +83,11 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	if cfg.CacheDir != "" {
 		var err error
-		if p.cache, err = openCache(cfg.CacheDir, cfg.CacheSize); err != nil {
+		if p.cache, err = openCache(cfg); err != nil {
 			return nil, err
 		}
 	}
-	p.out = p.newWay(p.dialOutside)
+	p.out = p.newWay(p.dialOutside, p.judgeBuild)
 	return p, nil
 }
 
@@ -98,6 +114,18 @@ func (p *Proxy) Close() {
 	for _, o := range p.origins {
 		o.close()
 	}
+	if p.cache != nil {
+		p.cache.close()
+	}
+}
+
+// Spare has the cache give up what was not used for longest until its disk has
+// Config.KeepFree again, or nothing is left of it.
+func (p *Proxy) Spare() error {
+	if p.cache == nil {
+		return nil
+	}
+	return p.cache.spare(0)
 }
 
 // origin gives the one of a URL: connections are shared by all builds.
@@ -118,7 +146,7 @@ func (p *Proxy) origin(index string) (*origin, error) {
 // transport is what requests go out by: directly, through dial, or by the parent.
 func (p *Proxy) transport(dial dialer, parent func(*http.Request) (*url.URL, error)) *http.Transport {
 	return &http.Transport{
-		DialContext: dial, Proxy: parent, ForceAttemptHTTP2: true,
+		DialContext: dial, Proxy: parent, ForceAttemptHTTP2: false, // the slave is linked without it (Makefile)
 		TLSClientConfig:     &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: dialWithin, ResponseHeaderTimeout: answerWithin,
 		IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8,

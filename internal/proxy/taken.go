@@ -1,6 +1,10 @@
 package proxy
 
-import "pinwheel/internal/farm"
+import (
+	"slices"
+
+	"pinwheel/internal/farm"
+)
 
 // Bounds of what is noted of one build.
 const (
@@ -20,7 +24,7 @@ type File struct {
 type Taken struct {
 	Files    []File         // each once, in the order of their ends
 	Contacts []farm.Contact // whom it spoke to past the indexes, or would have
-	Fault    string         // the last trouble with an index, "HOST: why"; empty: none
+	Fault    string         // the last trouble with an index that did not pass, "HOST: why"; empty: none
 }
 
 // took notes a file.
@@ -57,8 +61,28 @@ func (d *Door) note(host string, refused bool, err error) {
 	}
 }
 
-func (d *Door) fault(why string) {
+// fault is what went wrong with something of an index.
+type fault struct{ asked, why string }
+
+// fault notes trouble with what was asked of an index. That is over when the same
+// comes after all: pip tries again.
+func (d *Door) fault(asked, why string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.taken.Fault = why
+	d.forgive(asked)
+	d.faults = append(d.faults, fault{asked, why})
+	if len(d.faults) > maxContacts {
+		d.faults = d.faults[1:]
+	}
+}
+
+// came says that what was asked came.
+func (d *Door) came(asked string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forgive(asked)
+}
+
+func (d *Door) forgive(asked string) {
+	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.asked == asked })
 }

@@ -10,7 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -22,10 +24,11 @@ type dialer func(ctx context.Context, network, hostport string) (net.Conn, error
 type way struct {
 	p           *Proxy
 	direct, via *http.Transport
+	judge       func(ctx context.Context, host string) error
 }
 
-func (p *Proxy) newWay(direct dialer) *way {
-	return &way{p: p, direct: p.transport(direct, nil), via: p.transport(p.connect, p.cfg.Parent)}
+func (p *Proxy) newWay(direct dialer, judge func(context.Context, string) error) *way {
+	return &way{p: p, direct: p.transport(direct, nil), via: p.transport(p.connect, p.cfg.Parent), judge: judge}
 }
 
 func (w *way) close() {
@@ -42,26 +45,68 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	if parent == nil {
 		return w.direct.RoundTrip(r)
 	}
-	if err := w.p.judge(r.Context(), r.URL.Hostname()); err != nil {
+	if err := w.judge(r.Context(), r.URL.Hostname()); err != nil {
 		return nil, err
 	}
 	return w.via.RoundTrip(r)
 }
 
-// judge refuses a host of which all that is known here is not outside. A name that
-// only the machine's own proxy can resolve is left to it.
-func (p *Proxy) judge(ctx context.Context, host string) error {
+// judgeBuild judges a host that a build wants to reach through the parent. The name is
+// resolved once more there, so what it is told here may differ: what else the parent
+// lets through is the parent's affair (decision 31).
+func (p *Proxy) judgeBuild(ctx context.Context, host string) error {
+	found, err := p.judge(ctx, host, func(a netip.Addr) bool { return p.outside(ctx, a) })
+	switch {
+	case err != nil:
+		return err
+	case found:
+		return nil
+	case p.farm.named(host):
+		return fmt.Errorf("%w: %s is of the farm", errForbidden, host)
+	case !p.cfg.ParentNames:
+		return fmt.Errorf("%w: %s does not resolve here, and this machine's proxy is not asked for names (--proxy-names)", errForbidden, host)
+	}
+	return nil
+}
+
+// judgeFile judges the host of a file that an index lists. Indexes are trusted as far as
+// that: a name that does not resolve here is the parent's.
+func (p *Proxy) judgeFile(ctx context.Context, host string) error {
+	_, err := p.judge(ctx, host, p.reachable)
+	return err
+}
+
+// judge refuses a host that has an address here which is not allowed, or that is no name
+// and no plain address either: what other programs take for an address ("0x7f.1",
+// "2130706433"). It says whether the host was found.
+func (p *Proxy) judge(ctx context.Context, host string, allowed func(netip.Addr) bool) (found bool, err error) {
+	if _, err := netip.ParseAddr(host); err != nil && !isName(host) {
+		return false, fmt.Errorf("%w: %q is neither a name nor an address in its usual form", errForbidden, host)
+	}
 	addrs, err := p.resolve(ctx, host)
 	if err != nil {
-		return nil
+		return false, ctx.Err()
 	}
 	for _, a := range addrs {
-		if p.outside(a) {
-			return nil
+		if !allowed(a) {
+			return true, fmt.Errorf("%w: %s is %s", errForbidden, host, a)
 		}
-		err = fmt.Errorf("%w: %s is %s", errForbidden, host, a)
 	}
-	return err
+	return len(addrs) > 0, nil
+}
+
+// isName says whether a host is a name and nothing else to anybody: letters, digits and
+// hyphens of ASCII, and a last label that is no number.
+func isName(host string) bool {
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	for _, l := range labels {
+		if l == "" || strings.Trim(strings.ToLower(l), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	last := strings.ToLower(labels[len(labels)-1])
+	hex, isHex := strings.CutPrefix(last, "0x")
+	return strings.Trim(last, "0123456789") != "" && !(isHex && strings.Trim(hex, "0123456789abcdef") == "")
 }
 
 // tunnel opens a connection to host:port for CONNECT.
@@ -77,7 +122,7 @@ func (p *Proxy) tunnel(ctx context.Context, hostport string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.judge(ctx, host); err != nil {
+	if err := p.judgeBuild(ctx, host); err != nil {
 		return nil, err
 	}
 	c, err := p.dialParent(ctx, parent)
