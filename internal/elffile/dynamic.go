@@ -14,6 +14,8 @@ const (
 	dynRunPath    = 29
 	dynVerNeed    = 0x6ffffffe
 	dynVerNeedNum = 0x6fffffff
+
+	weakVersion = 2 // VER_FLG_WEAK: only of symbols that need not be there
 )
 
 // dynamic reads what the loader will look for: libraries and versions of symbols.
@@ -28,20 +30,21 @@ func (f *file) dynamic() error {
 		return err
 	}
 	var needed []uint64
-	values := map[uint64]uint64{} // of the tags that come once; the last counts, as for the loader
+	values := map[uint64]uint64{} // of the tags that matter, and come once; the last counts, as for the loader
 	for ; len(b) > 0; b = b[entry:] {
 		tag, value := f.word(b, 0, 0), f.word(b, 4, 8)
 		if tag == dynNull {
 			return f.link(values, needed)
 		}
-		if tag == dynNeeded {
+		switch tag {
+		case dynNeeded:
 			if len(needed) == maxNeeded {
 				return malformed("it needs more than %d libraries", maxNeeded)
 			}
 			needed = append(needed, value)
-			continue
+		case dynStrTab, dynSOName, dynRPath, dynRunPath, dynVerNeed, dynVerNeedNum:
+			values[tag] = value
 		}
-		values[tag] = value
 	}
 	return malformed("its dynamic section does not end")
 }
@@ -137,7 +140,8 @@ func (f *file) versions(at, count, names uint64) error {
 			if err != nil {
 				return err
 			}
-			if at := f.order.Uint32(a[8:]); !seen[at] { // the highest counts, so that once is enough
+			// The highest counts, so that once is enough. Without a weak one the loader warns.
+			if at := f.order.Uint32(a[8:]); !seen[at] && f.order.Uint16(a[4:])&weakVersion == 0 {
 				seen[at] = true
 				name, err := f.raw(names + uint64(at))
 				if err != nil {

@@ -26,6 +26,10 @@ var project = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/?$`)
 
 // page passes on the page of a project, with its links leading to us.
 func (d *Door) page(w http.ResponseWriter, r *http.Request, name string, o *origin, rest string) {
+	if !d.pages.take(r.Context()) {
+		return // nobody waits for it any more
+	}
+	defer d.pages.give()
 	if !project.MatchString(rest) {
 		refuse(w, http.StatusNotFound, "only the pages of projects are passed on")
 		return
