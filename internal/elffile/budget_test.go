@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"pinwheel/internal/farm"
 	"pinwheel/internal/wheeltest"
 )
@@ -58,6 +60,19 @@ func TestRawNames(t *testing.T) {
 	l := wheeltest.Library{Machine: wheeltest.ARM, Versions: []string{"GLIBC_2.4", "GLIBC_2.34", "GLIBC_\x012.99", "\u202eGLIBC_2.98", "~GLIBC_2.97", "GLIBC_2.9"}}
 	if _, f := spent(t, l.Make()); f.GLIBC != "2.34" || f.Problem != "" {
 		t.Errorf("it needs glibc %q (%s), want 2.34", f.GLIBC, f.Problem)
+	}
+}
+
+// TestAsTheLoaderReads: by addresses and to the ends that the loader goes to, whatever
+// else a file says of where they are and how many.
+func TestAsTheLoaderReads(t *testing.T) {
+	t.Parallel()
+	l := wheeltest.Library{Machine: wheeltest.ARM, Needed: []string{"libz.so.1"}, Versions: []string{"GLIBC_2.4", "GLIBC_2.34"}}
+	_, honest := spent(t, l.Make())
+	l.Lying = true
+	_, lying := spent(t, l.Make())
+	if diff := cmp.Diff(honest, lying); diff != "" || honest.GLIBC != "2.34" || len(honest.Needed) != 1 || honest.Problem != "" {
+		t.Errorf("honest (-) and lying (+):\n%s\n%+v", diff, honest)
 	}
 }
 

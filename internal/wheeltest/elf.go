@@ -19,6 +19,7 @@ type Library struct {
 	Names    int      // so many more such versions, each of a name that begins one byte later in Long
 	Sections int      // section headers, whose names are those
 	Long     string   // names, with NULs between them
+	Lying    bool     // numbers that the loader does not look at say that there is nothing
 }
 
 // Make makes the library. Its parts, in order: the header, two program headers, names, the
@@ -47,7 +48,11 @@ func (l Library) Make() []byte {
 	}
 	const at = 52 + 2*32
 	needsAt := uint32(at + len(names))
-	needs := append(words16(1, uint16(len(versions))), words32(libc, 16, 0)...)
+	count := uint16(len(versions))
+	if l.Lying {
+		count = 0
+	}
+	needs := append(words16(1, count), words32(libc, 16, 0)...)
 	for i, name := range versions {
 		next := uint32(16)
 		if i == len(versions)-1 {
@@ -63,7 +68,7 @@ func (l Library) Make() []byte {
 	entry(5, at)
 	if len(versions) > 0 {
 		entry(0x6ffffffe, needsAt)
-		entry(0x6fffffff, 1)
+		entry(0x6fffffff, uint32(min(count, 1)))
 	}
 	entry(0, 0)
 	sectionsAt, length := dynamicAt+uint32(len(dynamic)), uint32(len(dynamic))
@@ -76,7 +81,11 @@ func (l Library) Make() []byte {
 	out = append(out, words32(1, 0, 52, l.sectionTable(sectionsAt), 0x5000400)...)
 	out = append(out, words16(52, 32, 2, 40, uint16(min(l.Sections, 0xff00)), 0)...)
 	out = append(out, words32(1, 0, 0, 0, sectionsAt, sectionsAt, 5, 4096)...)
-	out = append(out, words32(2, dynamicAt, dynamicAt, dynamicAt, length, length, 4, 4)...)
+	shown := dynamicAt // where a reader by the file, and not by addresses, finds it
+	if l.Lying {
+		shown, length = dynamicAt+length-8, 8
+	}
+	out = append(out, words32(2, shown, dynamicAt, dynamicAt, length, length, 4, 4)...)
 	out = append(append(append(out, names...), needs...), dynamic...)
 	return append(out, sections...)
 }
