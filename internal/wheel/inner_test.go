@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -186,4 +187,36 @@ func TestScannerSeesAcross(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzInner: no bytes bring a panic, an error, an unprintable word or a great allocation;
+// and code that stands there as it is, in what is no archive, is always found.
+func FuzzInner(f *testing.F) {
+	v7 := realELF(f, "run-v7")
+	for _, s := range []string{
+		zipped(f, "a", "text", "x.so", v7), gzipped(f, v7), tarOf(f, "a", "text", "b.gz", gzipped(f, "text"), "x.so", v7),
+		gzipped(f, tarOf(f, "a.zip", zipped(f, "b", bzip2Hello))), bzip2Hello, "\xfd7zXZ\x00", "text\x7fELF\x01\x01\x01", v7,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		src := &source{ctx: t.Context(), r: bytes.NewReader(b), size: int64(len(b))}
+		n := &inner{of: src, left: 8 << 20, buf: make([]byte, 32<<10)}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		what, err := n.look(&section{src: src, left: src.size}, src, innerDepth)
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 2*maxAlloc {
+			t.Errorf("%d bytes cost %d bytes of memory", len(b), n)
+		}
+		if printable(what, 1000) != what {
+			t.Errorf("an unprintable word: %q", what)
+		}
+		if hasELF(b) && formOf(b[:min(len(b), headLen)]) == formPlain && what == "" {
+			t.Error("an ELF file is not found")
+		}
+	})
 }
