@@ -167,7 +167,8 @@ func TestWholeFarm(t *testing.T) {
 		"wrong-name": "failed wrong-wheel", "wrong-tag": "failed wrong-wheel", "unsound": "failed rejected",
 		"wheels-only": "skipped", "too-new": "skipped",
 	}
-	f.add("hangs==1.0") // first, so that its time runs while the others build
+	f.done("recipe", "set", "hangs", "--timeout", "10s", "--reason", "it hangs") // the others may be slow
+	f.add("hangs==1.0")                                                          // first, so that its time runs while they build
 	for name := range want {
 		version := "1.0"
 		if name == "helper" {

@@ -39,8 +39,8 @@ state directory that is not there yet, the first target begins a new farm.
 Wheels of linux_armv7l are offered to armv6l, as in a Pi Zero, too, if each of their
 files says in its attributes that an ARMv6 is enough. --vouches-armv6 says for the
 compiler of this target that it makes no other code, as Raspberry Pi OS's and
-Raspbian's do and Debian's does not: it stands in where a file says nothing, never
-against what one says. --vouches-armv6=false takes that back for wheels to come.`,
+Raspbian's do and Debian's does not: it stands in where a sound file says nothing, never
+against what one says, nor for what is broken or hidden in archives. --vouches-armv6=false takes that back for wheels to come.`,
 		Example: `  master target add cp311-linux_armv7l --python 3.11.2 --glibc 2.36 --codename bookworm
   master target add cp311-linux_armv7l --vouches-armv6`,
 		Args: cobra.ExactArgs(1),

@@ -29,7 +29,8 @@ func globalWithReason() map[string]string {
 		"internal/crash/crash.go: armed":   "it is the process that ends, and points are passed where nothing is handed down",
 		"internal/pgtest/pgtest.go: shared": "one server for all tests of a package: go test gives them nothing " +
 			"in common but the process",
-		"internal/farm/rules.go: defaultRules": "the embedded rules, parsed once when first needed; never changed",
+		"internal/farmtest/slave.go: findPython": "this machine's Python is the same for all tests of a package, and takes long to ask",
+		"internal/farm/rules.go: defaultRules":   "the embedded rules, parsed once when first needed; never changed",
 	}
 }
 

@@ -136,7 +136,7 @@ func bwrapOnly(t *testing.T) {
 }
 
 // newBuild is a build of name==1.0 in a folder of its own that the build user
-// can enter.
+// can enter. What it made is not imported: TestImports and its neighbours ask for that.
 func newBuild(t *testing.T, mode Mode, name, url string) Build {
 	t.Helper()
 	py, err := findPython()
@@ -146,8 +146,8 @@ func newBuild(t *testing.T, mode Mode, name, url string) Build {
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	return Build{Package: name, Version: "1.0", IndexURL: url, Python: py, Mode: mode, User: user,
-		Limits: farm.Limits{Timeout: 90 * time.Second, LogLimit: 1 << 20},
-		Dir:    filepath.Join(dir, "b"), LogPath: filepath.Join(dir, "log")}
+		Limits: farm.Limits{Timeout: 90 * time.Second, LogLimit: 1 << 20}, SkipImports: true,
+		Dir: filepath.Join(dir, "b"), LogPath: filepath.Join(dir, "log")}
 }
 
 // build runs b and checks what must hold after every build.

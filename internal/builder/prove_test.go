@@ -21,6 +21,14 @@ func modules(t *testing.T, name string, files map[string]string) []byte {
 	return sdist(t, name, "return wheel(d"+args.String()+")\n")
 }
 
+// provedBuild is newBuild, and what it made is imported.
+func provedBuild(t *testing.T, mode Mode, name, url string) Build {
+	t.Helper()
+	b := newBuild(t, mode, name, url)
+	b.SkipImports = false
+	return b
+}
+
 // TestImports: what can be imported and what cannot is told apart, and none of it
 // is a refusal.
 func TestImports(t *testing.T) {
@@ -47,7 +55,7 @@ func TestImports(t *testing.T) {
 	for _, mode := range modes() {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
-			r := build(t, newBuild(t, mode, "proof", url))
+			r := build(t, provedBuild(t, mode, "proof", url))
 			if r.Outcome != farm.OutcomeBuilt || r.Record.Imports == nil {
 				t.Fatalf("%+v", r)
 			}
@@ -78,7 +86,7 @@ func TestImportsAreFencedIn(t *testing.T) {
 		"rewrites":   "import glob\nfor f in glob.glob('/tmp/*.whl'): open(f, 'w').write('not a wheel')",
 		"babbles":    "import os, json\nfor fd in range(3, 64):\n    try: os.write(fd, b'[null]\\n{\"modules\": [\"babbles\"], \"findings\": []}\\n')\n    except OSError: pass\nraise ValueError(1)",
 	})})
-	b := newBuild(t, Bwrap, "fenced", url)
+	b := provedBuild(t, Bwrap, "fenced", url)
 	r := build(t, b)
 	if r.Outcome != farm.OutcomeBuilt || r.Record.Imports == nil {
 		t.Fatalf("%+v", r)
@@ -97,7 +105,7 @@ func TestImportsAreFencedIn(t *testing.T) {
 func TestImportsThatHang(t *testing.T) {
 	t.Parallel()
 	url := index(t, map[string][]byte{"hangs": modules(t, "hangs", map[string]string{"hangs": "import time; time.sleep(10**6)"})})
-	b := newBuild(t, None, "hangs", url)
+	b := provedBuild(t, None, "hangs", url)
 	b.proveTime = 2 * time.Second
 	r := build(t, b)
 	if r.Outcome != farm.OutcomeBuilt || len(r.Record.Imports.Findings) != 1 || r.Record.Imports.Findings[0].Code != farm.ImportTimeout || r.Record.Imports.Seconds > 20 {
@@ -122,7 +130,7 @@ for mod, body in (("good", ""), ("bad", "nowhere();")):
 z.close()
 return name
 `, "TAG", tag))
-	r := build(t, newBuild(t, modes()[0], "cimport", index(t, map[string][]byte{"cimport": code})))
+	r := build(t, provedBuild(t, modes()[0], "cimport", index(t, map[string][]byte{"cimport": code})))
 	if r.Outcome != farm.OutcomeBuilt {
 		t.Fatalf("%+v", r)
 	}
@@ -153,7 +161,7 @@ func TestSourceDateEpoch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBuild(t, None, "epoch", url)
-			b.Epoch, b.Recipe, b.SkipImports = test.at, farm.Recipe{Env: test.env}, true
+			b.Epoch, b.Recipe = test.at, farm.Recipe{Env: test.env}
 			if r := build(t, b); r.Outcome != farm.OutcomeBuilt || r.Record.Imports != nil {
 				t.Errorf("%+v", r)
 			}
@@ -187,7 +195,6 @@ return wheel(d)
 			b.ExtraIndexURLs = nil
 			var live strings.Builder
 			b.Live = &live
-			b.SkipImports = true
 			r := build(t, b)
 			text := readLog(t, b)
 			if r.Outcome != farm.OutcomeBuilt || live.String() != text {

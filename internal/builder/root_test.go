@@ -126,7 +126,7 @@ func rooted(t *testing.T, root, python, name string, sdists map[string][]byte) B
 	py, err := Ask(t.Context(), root, python, proc.BuildUser())
 	must(t, err)
 	b := newBuild(t, Bwrap, name, index(t, sdists))
-	b.Root, b.Python = root, py
+	b.Root, b.Python, b.SkipImports = root, py, false
 	return b
 }
 

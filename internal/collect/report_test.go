@@ -12,6 +12,7 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/wheeltest"
 )
 
 func TestBuilt(t *testing.T) {
@@ -171,7 +172,7 @@ func TestWhatIsBelieved(t *testing.T) {
 		{"another package's wheel under our name", success(named(other, file.Name)), "rejected: ", farm.Failed, farm.Rejected},
 		{"our wheel under another name", success(named(file, other.Name)), "rejected: ", farm.Failed, farm.Rejected},
 		{"another platform's wheel", success(named(file, "demo-1.0-cp311-cp311-win32.whl")), "rejected: ", farm.Failed, farm.Rejected},
-		{"no wheel inside", success(named(fileOf("", junk), file.Name)), "rejected: ", farm.Failed, farm.Rejected},
+		{"no wheel inside", success(named(wheeltest.Described("", junk), file.Name)), "rejected: ", farm.Failed, farm.Rejected},
 		{"a name with slashes", success(named(file, "../../demo-1.0-py3-none-any.whl")), "rejected: ", farm.Failed, farm.Rejected},
 		{"a name with a NUL", success(named(file, "demo-1.0-py3-none-any.whl\x00")), "rejected: ", farm.Failed, farm.Rejected},
 		{"an endless name", success(named(file, "demo-1.0-"+strings.Repeat("x", 100_000)+"-none-any.whl")), "rejected: ", farm.Failed, farm.Rejected},

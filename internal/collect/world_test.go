@@ -1,10 +1,7 @@
 package collect
 
 import (
-	"archive/zip"
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +19,7 @@ import (
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/store"
 	"pinwheel/internal/storetest"
+	"pinwheel/internal/wheeltest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -178,52 +176,24 @@ func (w *world) wantAccepted(reply bus.ReportReply, reason string) {
 	}
 }
 
-// fileOf describes content as a slave would.
-func fileOf(name string, content []byte) farm.File {
-	return farm.File{Name: name, SHA256: sum(content), Size: int64(len(content))}
-}
-
 // built is the report of a good build with a log; failed that of a bad one.
 func built(l farm.Lease, wheel farm.File, log []byte) bus.Report {
 	return bus.Report{
-		Token: l.Token, Job: l.Job, Outcome: farm.OutcomeBuilt, Wheels: []farm.File{wheel}, Log: fileOf("log", log),
+		Token: l.Token, Job: l.Job, Outcome: farm.OutcomeBuilt, Wheels: []farm.File{wheel}, Log: wheeltest.Described("log", log),
 		Record: farm.Record{Seconds: 1.5, PeakRSS: 1 << 20, Started: time.Now(), Ended: time.Now(), Sandbox: "bwrap"},
 	}
 }
 
 func failed(l farm.Lease, f farm.Failure, log []byte) bus.Report {
-	return bus.Report{Token: l.Token, Job: l.Job, Outcome: farm.OutcomeFailed, Failure: f, Log: fileOf("log", log)}
+	return bus.Report{Token: l.Token, Job: l.Job, Outcome: farm.OutcomeFailed, Failure: f, Log: wheeltest.Described("log", log)}
 }
 
 // makeWheel makes a small wheel that is sound, whatever it calls itself. Extra
 // makes two wheels of one name differ.
 func makeWheel(t testing.TB, name, version, extra string) (farm.File, []byte) {
 	t.Helper()
-	info := fmt.Sprintf("%s-%s.dist-info/", name, version)
-	entries := [][2]string{
-		{name + ".py", fmt.Sprintf("version = %q # %s\n", version, extra)},
-		{info + "METADATA", fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\nRequires-Python: >=3.7\n", name, version)},
-		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
-	}
-	var record strings.Builder
-	for _, e := range entries {
-		digest := sha256.Sum256([]byte(e[1]))
-		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", e[0], base64.RawURLEncoding.EncodeToString(digest[:]), len(e[1]))
-	}
-	entries = append(entries, [2]string{info + "RECORD", record.String() + info + "RECORD,,\n"})
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, e := range entries {
-		out, err := z.Create(e[0])
-		if err == nil {
-			_, err = io.WriteString(out, e[1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return fileOf(fmt.Sprintf("%s-%s-py3-none-any.whl", name, version), b.Bytes()), b.Bytes()
+	return wheeltest.Wheel{
+		Name: name, Version: version, Head: "Requires-Python: >=3.7\n",
+		Files: []wheeltest.File{wheeltest.Text(name+".py", fmt.Sprintf("version = %q # %s\n", version, extra))},
+	}.Make(t)
 }

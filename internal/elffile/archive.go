@@ -31,9 +31,9 @@ func IsArchive(head []byte) bool {
 // ReadArchive reads an archive of object files and gives each member to add, also those
 // that are no ELF file, with that as their Problem: what the linker would make of them is
 // not known. What is wrong with the archive itself is the Problem of an entry that
-// stands for it. The error is one of reading r.
-func ReadArchive(r io.ReaderAt, size int64, path string, add func(farm.ELF)) error {
-	a := &archive{file: file{r: r, size: size}, path: path, add: add}
+// stands for it. The error is one of reading r, or ErrBudget.
+func ReadArchive(r io.ReaderAt, size int64, path string, budget *Budget, add func(farm.ELF)) error {
+	a := &archive{file: file{r: r, size: size, budget: budget}, path: path, add: add}
 	err := a.members()
 	if bad := errMalformed(""); errors.As(err, &bad) {
 		add(farm.ELF{Path: path, Problem: bad.Error()})
@@ -98,6 +98,9 @@ func (a *archive) member(n int, name string, at, length int64) error {
 	if label == "" || strings.HasPrefix(name, "/") || strings.HasPrefix(name, "#1/") || strings.ContainsFunc(label, odd) {
 		label = "member " + strconv.Itoa(n+1)
 	}
+	if err := a.budget.file(); err != nil {
+		return err
+	}
 	path := a.path + "(" + label + ")"
 	body := io.NewSectionReader(a.r, at, length)
 	if strings.HasPrefix(name, "#1/") {
@@ -113,7 +116,7 @@ func (a *archive) member(n int, name string, at, length int64) error {
 		a.add(farm.ELF{Path: path, Problem: "a member of an archive that is no ELF file"})
 		return nil
 	}
-	facts, err := readObject(body, length, path)
+	facts, err := readObject(body, length, path, a.budget)
 	if err == nil {
 		a.add(facts)
 	}

@@ -9,11 +9,14 @@ import (
 
 // ProveARMv6 says whether a wheel with these ELF files, which are all that it has, runs
 // on an ARMv6 with VFPv2 (design 7, "armv6l"). It is proven by what every file says of
-// itself. A target that vouches for its compiler stands in where a file says nothing; it
-// never counts against what a file does say: that one the compiler did not make alone.
+// itself. A target that vouches for its compiler stands in where a sound file says nothing.
+// It never counts against what a file does say: that one the compiler did not make alone.
+// Nor does it count for what is broken or was not looked into: nobody knows who made that.
 func ProveARMv6(files []farm.ELF, vouched bool) farm.Proof {
-	if why := first(files, contradicts); why != "" {
-		return farm.Proof{Reason: why}
+	for _, objection := range []func(farm.ELF) string{contradicts, broken} {
+		if why := first(files, objection); why != "" {
+			return farm.Proof{Reason: why}
+		}
 	}
 	why := first(files, silent)
 	if len(files) == 0 {
@@ -64,17 +67,22 @@ func contradicts(f farm.ELF) string {
 	return ""
 }
 
-// silent is why a file says too little of itself.
+// broken is why it is not known what a file has in it: it cannot be read, or what it
+// says of itself cannot be relied on.
+func broken(f farm.ELF) string {
+	if f.Problem == "" && f.ARM != nil {
+		return f.ARM.Problem
+	}
+	return f.Problem
+}
+
+// silent is why a file that is sound says too little of itself.
 func silent(f farm.ELF) string {
 	switch {
-	case f.Problem != "":
-		return f.Problem
 	case f.Machine != "arm" || f.Class != 32:
 		return fmt.Sprintf("a file for %s, which says nothing of ARM", f.Machine)
 	case f.ARM == nil:
 		return "it has no attributes: stripped of them, or made by a tool that writes none"
-	case f.ARM.Problem != "":
-		return f.ARM.Problem
 	case f.ARM.CPU == "":
 		return "its attributes do not name an architecture"
 	case f.Go == unknownGo:

@@ -32,6 +32,7 @@ const (
 	tagPAC            = 50
 	tagBTI            = 52
 	tagNoDefaults     = 64
+	tagThumbEE        = 66
 	tagVirtual        = 68
 	tagMultiOld       = 70
 )
@@ -200,6 +201,7 @@ func (a *attributes) facts() *farm.ARM {
 	beyond(simd > 0, "%s", out.SIMD)
 	said(tagVFPArgs, &out.Args, "base", "VFP", "toolchain", "any")
 	beyond(a.values[tagWMMX] > 0, "iWMMXt")
+	beyond(a.values[tagThumbEE] > 0, "ThumbEE")
 	beyond(a.values[tagHalfPrecision] > 0, "half-precision VFP")
 	beyond(a.values[tagMultiprocessor] > 0 || a.values[tagMultiOld] > 0, "multiprocessing instructions")
 	beyond(a.values[tagDivide] > 1, "divide instructions")

@@ -6,42 +6,55 @@ import (
 
 // Entries of the dynamic section (gABI; GNU's for versions).
 const (
-	dynNull       = 0
-	dynNeeded     = 1
-	dynStrTab     = 5
-	dynSOName     = 14
-	dynRPath      = 15
-	dynRunPath    = 29
-	dynVerNeed    = 0x6ffffffe
-	dynVerNeedNum = 0x6fffffff
+	dynNull    = 0
+	dynNeeded  = 1
+	dynStrTab  = 5
+	dynSOName  = 14
+	dynRPath   = 15
+	dynRunPath = 29
+	dynVerNeed = 0x6ffffffe
+
+	weakVersion = 2 // VER_FLG_WEAK: only of symbols that need not be there
 )
 
 // dynamic reads what the loader will look for: libraries and versions of symbols.
 func (f *file) dynamic() error {
-	at, err := f.segments()
-	if err != nil || at.size == 0 {
+	section, err := f.segments()
+	if err != nil || section.kind != dynamical {
 		return err // a static program, or an object file
 	}
-	entry := f.pick(8, 16)
-	b, err := f.bytes(at.offset, int(min(at.size, maxDynamic))/entry*entry)
+	// The loader looks for it by its address, and goes on until it ends.
+	at, left, err := f.place(section.address)
+	if err != nil && section.size == 0 {
+		return nil // what is left for debuggers of a library
+	}
 	if err != nil {
 		return err
 	}
+	left = min(left, maxDynamic, uint64(f.size)-min(at, uint64(f.size)))
 	var needed []uint64
-	values := map[uint64]uint64{} // of the tags that come once; the last counts, as for the loader
-	for ; len(b) > 0; b = b[entry:] {
-		tag, value := f.word(b, 0, 0), f.word(b, 4, 8)
-		if tag == dynNull {
-			return f.link(values, needed)
+	values := map[uint64]uint64{} // of the tags that matter, and come once; the last counts, as for the loader
+	const piece = 4096            // more than most have
+	for ; left > 0; at, left = at+piece, left-min(left, piece) {
+		entry := f.pick(8, 16)
+		b, err := f.bytes(at, int(min(left, piece))/entry*entry)
+		if err != nil {
+			return err
 		}
-		if tag == dynNeeded {
-			if len(needed) == maxNeeded {
-				return malformed("it needs more than %d libraries", maxNeeded)
+		for ; len(b) > 0; b = b[entry:] {
+			tag, value := f.word(b, 0, 0), f.word(b, 4, 8)
+			switch tag {
+			case dynNull:
+				return f.link(values, needed)
+			case dynNeeded:
+				if len(needed) == maxNeeded {
+					return malformed("it needs more than %d libraries", maxNeeded)
+				}
+				needed = append(needed, value)
+			case dynStrTab, dynSOName, dynRPath, dynRunPath, dynVerNeed:
+				values[tag] = value
 			}
-			needed = append(needed, value)
-			continue
 		}
-		values[tag] = value
 	}
 	return malformed("its dynamic section does not end")
 }
@@ -72,14 +85,15 @@ func (f *file) segments() (dynamic segment, err error) {
 	return dynamic, nil
 }
 
-// place is where in the file the bytes of an address are.
-func (f *file) place(address uint64) (uint64, error) {
+// place is where in the file the bytes of an address are, and how many are mapped there.
+func (f *file) place(address uint64) (at, left uint64, err error) {
 	for _, s := range f.loads {
 		if address >= s.address && address-s.address < s.size {
-			return s.offset + (address - s.address), nil // outside of the file is found when it is read
+			n := address - s.address
+			return s.offset + n, s.size - n, nil // outside of the file is found when it is read
 		}
 	}
-	return 0, malformed("its dynamic section points to %#x, which is not mapped", address)
+	return 0, 0, malformed("its dynamic section points to %#x, which is not mapped", address)
 }
 
 // link reads the names that the dynamic section points to.
@@ -91,7 +105,7 @@ func (f *file) link(values map[uint64]uint64, needed []uint64) error {
 		}
 		return nil
 	}
-	names, err := f.place(table)
+	names, _, err := f.place(table)
 	if err != nil {
 		return err
 	}
@@ -114,24 +128,25 @@ func (f *file) link(values map[uint64]uint64, needed []uint64) error {
 	if values[dynVerNeed] == 0 {
 		return nil
 	}
-	start, err := f.place(values[dynVerNeed])
+	start, _, err := f.place(values[dynVerNeed])
 	if err != nil {
 		return err
 	}
-	return f.versions(start, values[dynVerNeedNum], names)
+	return f.versions(start, names)
 }
 
 // versions reads the versions that are needed of each library (.gnu.version_r). Each
-// entry says how far the next one is, so that a loop is ended by count only.
-func (f *file) versions(at, count, names uint64) error {
+// entry says how far the next one is, and 0 ends them: the loader does not look at how many
+// there should be, so that a loop is ended by our own count only.
+func (f *file) versions(at, names uint64) error {
 	left, seen := maxVersions, map[uint32]bool{}
-	for range min(count, maxNeeded) {
+	for range maxNeeded {
 		b, err := f.bytes(at, 16)
 		if err != nil {
 			return err
 		}
 		aux := at + uint64(f.order.Uint32(b[8:]))
-		for range f.order.Uint16(b[2:]) {
+		for {
 			if left--; left < 0 {
 				return malformed("it needs more than %d versions of symbols", maxVersions)
 			}
@@ -139,7 +154,8 @@ func (f *file) versions(at, count, names uint64) error {
 			if err != nil {
 				return err
 			}
-			if at := f.order.Uint32(a[8:]); !seen[at] { // the highest counts, so that once is enough
+			// The highest counts, so that once is enough. Without a weak one the loader warns.
+			if at := f.order.Uint32(a[8:]); !seen[at] && f.order.Uint16(a[4:])&weakVersion == 0 {
 				seen[at] = true
 				name, err := f.raw(names + uint64(at))
 				if err != nil {
@@ -159,7 +175,7 @@ func (f *file) versions(at, count, names uint64) error {
 		}
 		at += next
 	}
-	return nil
+	return malformed("it needs versions of symbols of more than %d libraries", maxNeeded)
 }
 
 // relative relocations packed (DT_RELR) need a loader that knows them, and a library

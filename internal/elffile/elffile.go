@@ -6,7 +6,8 @@
 // ARMv6. It owns nothing, and writes nothing but the nameless file of a Spool.
 //
 // It trusts nothing: each number is held against the file's size and against a limit
-// before it is used, so a hostile file costs bounded time and memory. debug/elf of the
+// before it is used, so a hostile file costs bounded time and memory, and all files of a
+// wheel together cost no more than a Budget. debug/elf of the
 // standard library is made for files that a compiler made, and says so. What the
 // loader reads (segments, the dynamic section) is read as the loader reads it; section
 // headers, which it does not look at, are believed only where nothing else says it.
@@ -64,15 +65,15 @@ func malformed(format string, args ...any) error { return errMalformed(fmt.Sprin
 
 // Read reads the ELF file of size bytes in r, which is called path. What is wrong with
 // the file is its Problem, beside what could be read before that; an error is one of
-// reading r, and says nothing about the file.
-func Read(r io.ReaderAt, size int64, path string) (farm.ELF, error) {
-	f := &file{r: r, size: size, facts: farm.ELF{Path: path}}
-	return f.read(f.header, f.dynamic, f.sections)
+// reading r, or ErrBudget, and says nothing about the file.
+func Read(r io.ReaderAt, size int64, path string, budget *Budget) (farm.ELF, error) {
+	f := &file{r: r, size: size, budget: budget, facts: farm.ELF{Path: path}}
+	return f.read(budget.file, f.header, f.dynamic, f.sections)
 }
 
 // readObject is Read of an object file, which no loader reads.
-func readObject(r io.ReaderAt, size int64, path string) (farm.ELF, error) {
-	f := &file{r: r, size: size, facts: farm.ELF{Path: path}}
+func readObject(r io.ReaderAt, size int64, path string, budget *Budget) (farm.ELF, error) {
+	f := &file{r: r, size: size, budget: budget, facts: farm.ELF{Path: path}}
 	return f.read(f.header, f.sections)
 }
 
@@ -92,11 +93,12 @@ func (f *file) read(steps ...func() error) (farm.ELF, error) {
 
 // file is one reading.
 type file struct {
-	r     io.ReaderAt
-	size  int64
-	order binary.ByteOrder
-	wide  bool // 64 bits
-	facts farm.ELF
+	r      io.ReaderAt
+	size   int64
+	budget *Budget
+	order  binary.ByteOrder
+	wide   bool // 64 bits
+	facts  farm.ELF
 
 	segmentsAt, sectionsAt     uint64
 	segmentLen, sectionLen     int
@@ -115,6 +117,9 @@ type segment struct {
 func (f *file) bytes(off uint64, n int) ([]byte, error) {
 	if off > uint64(f.size) || uint64(n) > uint64(f.size)-off {
 		return nil, malformed("it points to %d bytes at %d, outside of its %d", n, off, f.size)
+	}
+	if err := f.budget.spend(readCost + int64(n)); err != nil {
+		return nil, err
 	}
 	b := make([]byte, n)
 	if got, err := f.r.ReadAt(b, int64(off)); got < n {
@@ -195,6 +200,9 @@ func machineName(n uint16) string {
 // text reads the string at off that ends with a NUL.
 func (f *file) text(off uint64) (string, error) {
 	s, err := f.raw(off)
+	if err == nil {
+		err = f.budget.spend(parseCost * int64(len(s)))
+	}
 	return legible(s), err
 }
 

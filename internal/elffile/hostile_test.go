@@ -112,6 +112,7 @@ func TestAttributes(t *testing.T) {
 		"Thumb of its arch":       {with(tagThumbISA, 3), "by-arch", ""},
 		"NEON":                    {with(tagSIMD, 1), "NEONv1", ""},
 		"iWMMXt":                  {with(tagWMMX, 1), "iWMMXt", ""},
+		"ThumbEE":                 {with(tagThumbEE, 1), "ThumbEE", ""},
 		"half precision":          {with(tagHalfPrecision, 1), "half-precision VFP", ""},
 		"multiprocessing":         {with(tagMultiprocessor, 1), "multiprocessing instructions", ""},
 		"multiprocessing, old":    {with(tagMultiOld, 1), "multiprocessing instructions", ""},
@@ -123,7 +124,7 @@ func TestAttributes(t *testing.T) {
 		"secure world":            {with(tagVirtual, 1), "", ""},
 		"virtualization":          {with(tagVirtual, 2), "virtualization instructions", ""},
 		"of gnu beside":           {gnu, "", ""},
-		"a text of the future":    {with(0xc9, 0x01, 'x', 0, 66, 0), "", ""},
+		"a text of the future":    {with(0xc9, 0x01, 'x', 0, tagThumbEE, 0), "", ""},
 		"without defaults":        {with(tagNoDefaults, 1), "", "undefined"},
 		"of one section":          {append([]byte{'A', 18, 0, 0, 0}, "aeabi\x00\x02\x08\x00\x00\x00\x01\x00\x00"...), "", "single sections"},
 		"contradicting":           {attributeSection(tagCPUArch, 10, tagCPUArch, 6), "", "contradict"},
@@ -149,11 +150,11 @@ func TestAttributes(t *testing.T) {
 }
 
 // broken fails where a disk would.
-type broken struct{ io.ReaderAt }
+type failing struct{ io.ReaderAt }
 
 var errDisk = errors.New("disk")
 
-func (b broken) ReadAt(p []byte, off int64) (int, error) {
+func (b failing) ReadAt(p []byte, off int64) (int, error) {
 	if off > 100 {
 		return 0, errDisk
 	}
@@ -165,10 +166,11 @@ func TestErrorsOfReading(t *testing.T) {
 	t.Parallel()
 	for name, b := range seeds(t) {
 		var err error
+		budget := DefaultBudget()
 		if IsArchive(b) {
-			err = ReadArchive(broken{bytes.NewReader(b)}, int64(len(b)), name, func(farm.ELF) {})
+			err = ReadArchive(failing{bytes.NewReader(b)}, int64(len(b)), name, &budget, func(farm.ELF) {})
 		} else {
-			_, err = Read(broken{bytes.NewReader(b)}, int64(len(b)), name)
+			_, err = Read(failing{bytes.NewReader(b)}, int64(len(b)), name, &budget)
 		}
 		if !errors.Is(err, errDisk) {
 			t.Errorf("%s: %v", name, err)

@@ -26,14 +26,14 @@ func realFile(t testing.TB, name string) []farm.ELF {
 
 func readAll(t testing.TB, b []byte, name string) (list []farm.ELF) {
 	t.Helper()
-	r := bytes.NewReader(b)
+	r, budget := bytes.NewReader(b), DefaultBudget()
 	if IsArchive(b) {
-		if err := ReadArchive(r, r.Size(), name, func(f farm.ELF) { list = append(list, f) }); err != nil {
+		if err := ReadArchive(r, r.Size(), name, &budget, func(f farm.ELF) { list = append(list, f) }); err != nil {
 			t.Fatal(err)
 		}
 		return list
 	}
-	f, err := Read(r, r.Size(), name)
+	f, err := Read(r, r.Size(), name, &budget)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestProofOfRealFiles(t *testing.T) {
 		{"v6-stripped.so v7.so neon.so", false, false, "v7.so: ARMv7, Thumb-2, VFPv3-D16 (and 1 more)"},
 		{"mixed.a", false, false, "mixed.a(v7.o): ARMv7"},
 		{"v6-stripped.so", false, true, "v6-stripped.so: it has no attributes"},
-		{"text.a", false, true, "text.a(readme): a member of an archive that is no ELF file"},
+		{"text.a", false, false, "text.a(readme): a member of an archive that is no ELF file"},
 		{"go6", false, true, "go6: it has no attributes"},
 		{"", false, true, "there is no ELF file in it"},
 	} {
@@ -85,6 +85,57 @@ func TestProofOfRealFiles(t *testing.T) {
 				t.Errorf("the reason does not say who vouches: %s", got.Reason)
 			}
 		})
+	}
+}
+
+// TestNotVouchedFor: who vouches for a compiler knows nothing of files that are broken,
+// and did not see what could not be looked into.
+func TestNotVouchedFor(t *testing.T) {
+	t.Parallel()
+	sound := realFile(t, "v6-stripped.so")[0]
+	for name, change := range map[string]func(*farm.ELF){
+		"a file that is broken":          func(f *farm.ELF) { f.Problem = "it is cut off" },
+		"attributes that are broken":     func(f *farm.ELF) { f.ARM = &farm.ARM{Problem: "attributes that are cut off"} },
+		"what was not looked into":       func(f *farm.ELF) { *f = farm.ELF{Path: "x.zip", Problem: "inside of it, an ELF file"} },
+		"a broken file, and a sound one": func(f *farm.ELF) { *f = farm.ELF{Path: "x", Machine: "arm", Class: 32, Problem: "cut off"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := sound
+			change(&f)
+			if p := ProveARMv6([]farm.ELF{sound, f}, true); p.Proven {
+				t.Errorf("vouched for: %s", p.Reason)
+			}
+		})
+	}
+	if p := ProveARMv6([]farm.ELF{sound}, true); !p.Proven {
+		t.Errorf("a sound file without attributes is not vouched for: %s", p.Reason)
+	}
+}
+
+// TestBrokenAttributes: damage to the attributes of a file for ARMv6 is never vouched for,
+// unless they still say that they suffice.
+func TestBrokenAttributes(t *testing.T) {
+	t.Parallel()
+	b := seeds(t)["v6.so"]
+	at := bytes.Index(b, []byte("aeabi\x00"))
+	problems := 0
+	for i := at - 5; i < at+40; i++ {
+		for _, flip := range []byte{0x01, 0x80, 0xff} {
+			c := bytes.Clone(b)
+			c[i] ^= flip
+			f := readAll(t, c, "x.so")[0]
+			if f.ARM == nil || f.ARM.Problem == "" {
+				continue
+			}
+			problems++
+			if p := ProveARMv6([]farm.ELF{f}, true); p.Proven {
+				t.Errorf("byte %d: vouched for, though %s", i, f.ARM.Problem)
+			}
+		}
+	}
+	if problems < 20 {
+		t.Errorf("only %d files had broken attributes", problems)
 	}
 }
 
@@ -168,7 +219,9 @@ func agrees(t *testing.T, path string, b []byte) bool {
 	var want file
 	for _, library := range versions {
 		for _, v := range library.Needs {
-			want.needs(v.Dep)
+			if v.Flags&elf.VER_FLG_WEAK == 0 {
+				want.needs(v.Dep)
+			}
 		}
 	}
 	if got := [3]string{ours.GLIBC, ours.GLIBCXX, ours.CXXABI}; got != [3]string{want.facts.GLIBC, want.facts.GLIBCXX, want.facts.CXXABI} {

@@ -107,7 +107,7 @@ func (f *file) section(s section, names section) error {
 			return err
 		}
 		f.facts.ARM = parseARM(b, f.order)
-		return nil
+		return f.budget.spend(parseCost * int64(len(b)))
 	}
 	if s.size == 0 || s.name >= names.size {
 		return nil

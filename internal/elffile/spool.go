@@ -11,10 +11,11 @@ import (
 const spoolMemory = 8 << 20
 
 // Spool keeps the bytes of a file that is unpacked once, front to back, if it is one that
-// must be read in any order: an ELF file, or an archive of object files. It is used for
-// one file after the other. Close frees what it holds.
+// must be read in any order: an ELF file, an archive of object files, or what Also wants. It
+// is used for one file after the other. Close frees what it holds.
 type Spool struct {
-	Dir string // for large files; "" is the system's
+	Dir  string                 // for large files; "" is the system's
+	Also func(head []byte) bool // by a file's first 512 bytes, fewer of a shorter file; nil: nothing else
 
 	mem  []byte
 	file *os.File // what comes after mem; nil: nothing
@@ -23,8 +24,13 @@ type Spool struct {
 	err  error // of file
 }
 
-// known is how many bytes must have come before it is known what a file is.
-const known = 8
+// known is how many bytes must have come before it is known what a file is: as many as a
+// tar needs.
+const known = 512
+
+func (s *Spool) wants(head []byte) bool {
+	return IsELF(head) || IsArchive(head) || s.Also != nil && s.Also(head)
+}
 
 // Begin forgets the file before.
 func (s *Spool) Begin() { s.mem, s.size, s.kept, s.err = s.mem[:0], 0, true, nil }
@@ -35,13 +41,13 @@ func (s *Spool) Feed(p []byte) {
 		return
 	}
 	s.size += int64(len(p))
-	if len(s.mem) == 0 && len(p) >= known && !IsELF(p) && !IsArchive(p) {
+	if len(s.mem) == 0 && len(p) >= known && !s.wants(p[:known]) {
 		s.kept = false // as most files are, and not copied
 		return
 	}
 	n, before := min(len(p), spoolMemory-len(s.mem)), len(s.mem)
 	s.mem = append(s.mem, p[:n]...)
-	if before < known && len(s.mem) >= known && !IsELF(s.mem) && !IsArchive(s.mem) {
+	if before < known && len(s.mem) >= known && !s.wants(s.mem[:known]) {
 		s.kept = false
 		return
 	}
@@ -65,9 +71,6 @@ func (s *Spool) spill(p []byte) error {
 	return err
 }
 
-// Wants says whether more of the file is of interest.
-func (s *Spool) Wants() bool { return s.kept && s.err == nil }
-
 // Err is what kept the file from being kept, such as a full disk.
 func (s *Spool) Err() error { return s.err }
 
@@ -79,6 +82,10 @@ func (s *Spool) IsELF() bool { return s.kept && IsELF(s.mem) }
 
 // IsArchive says whether the file that has come is an archive.
 func (s *Spool) IsArchive() bool { return s.kept && IsArchive(s.mem) }
+
+// Kept says whether the file that has come is whole here: one that is wanted, or is too
+// short for that to have been asked.
+func (s *Spool) Kept() bool { return s.kept && s.err == nil }
 
 // ReadAt reads what has come of the file.
 func (s *Spool) ReadAt(p []byte, off int64) (n int, err error) {

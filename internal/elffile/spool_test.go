@@ -67,7 +67,7 @@ func TestSpoolForgets(t *testing.T) {
 		t.Error("a file that comes in pieces is forgotten")
 	}
 	s.Feed(make([]byte, spoolMemory))
-	if s.Err() == nil || s.Wants() {
+	if s.Err() == nil || s.Kept() {
 		t.Error("a folder that is not there is no error")
 	}
 }

@@ -12,7 +12,7 @@ const maxParts = 8
 // dotted says whether s is numbers with dots between them, as "2.34"; others, such as
 // "PRIVATE", tell of no release.
 func dotted(s string) bool {
-	parts := strings.Split(s, ".")
+	parts := strings.SplitN(s, ".", maxParts+1)
 	if len(parts) > maxParts {
 		return false
 	}

@@ -3,6 +3,7 @@ package farmtest
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,12 +25,19 @@ type Slave struct {
 // Python finds the interpreter that slaves build with.
 func Python(t testing.TB) pip.Python {
 	t.Helper()
-	py, _, err := pip.Find(t.Context(), "", proc.BuildUser())
+	py, err := findPython()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return py
 }
+
+// findPython asks once: pip takes half a second to say what it is, and most tests of
+// programs want to know.
+var findPython = sync.OnceValues(func() (pip.Python, error) {
+	py, _, err := pip.Find(context.Background(), "", proc.BuildUser())
+	return py, err
+})
 
 // StartSlave runs a slave on the state folder dir until the test ends, or Stop.
 func StartSlave(t testing.TB, natsURL string, creds []byte, dir string, py pip.Python, change ...func(*agent.Config)) *Slave {

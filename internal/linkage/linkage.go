@@ -28,6 +28,7 @@ import (
 const (
 	maxEntries   = 20_000
 	maxUnpacked  = 1 << 30 // bytes
+	maxRead      = 1 << 30 // of an elffile.Budget: a slave is a Pi, and has a build to report
 	maxLibraries = 100
 )
 
@@ -87,14 +88,17 @@ func elves(ctx context.Context, path, scratch string) ([]farm.ELF, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{ctx: ctx, left: maxUnpacked}
+	w := &walk{ctx: ctx, left: maxUnpacked, budget: elffile.DefaultBudget()}
+	w.budget.Bytes, w.budget.Check = maxRead, ctx.Err
 	w.spool.Dir = scratch
 	defer w.spool.Close()
 	for i, f := range z.File {
 		if i == maxEntries || w.left <= 0 {
 			break
 		}
-		if err := w.entry(f); err != nil {
+		if err := w.entry(f); errors.Is(err, elffile.ErrBudget) {
+			break
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -103,10 +107,11 @@ func elves(ctx context.Context, path, scratch string) ([]farm.ELF, error) {
 
 // walk goes through the files of a wheel.
 type walk struct {
-	ctx   context.Context // unpacking has no room for it elsewhere
-	spool elffile.Spool
-	left  int64 // bytes that may still be unpacked
-	files []farm.ELF
+	ctx    context.Context // unpacking has no room for it elsewhere
+	spool  elffile.Spool
+	left   int64 // bytes that may still be unpacked
+	budget elffile.Budget
+	files  []farm.ELF
 }
 
 func (w *walk) add(f farm.ELF) { w.files = append(w.files, f) }
@@ -120,7 +125,7 @@ func (w *walk) entry(f *zip.File) error {
 	defer r.Close()
 	w.spool.Begin()
 	buf := make([]byte, 32<<10)
-	for w.spool.Wants() && w.left > 0 {
+	for w.spool.Kept() && w.left > 0 {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
@@ -141,13 +146,13 @@ func (w *walk) entry(f *zip.File) error {
 	case w.left <= 0:
 		return nil
 	case w.spool.IsELF():
-		facts, err := elffile.Read(&w.spool, w.spool.Size(), f.Name)
+		facts, err := elffile.Read(&w.spool, w.spool.Size(), f.Name, &w.budget)
 		if err == nil {
 			w.add(facts)
 		}
 		return err
 	case w.spool.IsArchive():
-		return elffile.ReadArchive(&w.spool, w.spool.Size(), f.Name, w.add)
+		return elffile.ReadArchive(&w.spool, w.spool.Size(), f.Name, &w.budget, w.add)
 	}
 	return nil
 }

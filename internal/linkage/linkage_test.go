@@ -1,7 +1,6 @@
 package linkage
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pinwheel/internal/farm"
+	"pinwheel/internal/wheeltest"
 )
 
 // root makes a system with these packages, each with its files.
@@ -48,27 +48,17 @@ func install(t testing.TB, dir, name string, files ...string) {
 // wheelOf makes a zip of files of internal/elffile/testdata, by their paths in it.
 func wheelOf(t testing.TB, files map[string]string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "x.whl")
-	out, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	z := zip.NewWriter(out)
+	var list []wheeltest.File
 	for name, from := range files {
-		b, err := os.ReadFile(filepath.Join("../elffile/testdata", from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := z.Create(name)
-		if err == nil {
-			_, err = w.Write(b)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		list = append(list, wheeltest.File{Name: name, Body: wheeltest.RealELF(t, from)})
 	}
-	if err := z.Close(); err != nil {
+	return written(t, wheeltest.Zip(t, list...))
+}
+
+func written(t testing.TB, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x.whl")
+	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -208,6 +198,21 @@ func TestHostileWheel(t *testing.T) {
 	path = wheelOf(t, map[string]string{"a/_x.so": "v6.so"})
 	if _, _, err := Wheel(ctx, path, armv7, system, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("when nobody waits for it: %v", err)
+	}
+}
+
+// TestCostlyWheel: of files that cost more to read than a slave has time for, the first are
+// told, and a build is reported.
+func TestCostlyWheel(t *testing.T) {
+	t.Parallel()
+	greedy := wheeltest.Library{Machine: wheeltest.ARM, Names: 9_900, Long: strings.Repeat(strings.Repeat("n", 1000)+"\x00", 10)}.Make()
+	var list []wheeltest.File
+	for i := range 100 {
+		list = append(list, wheeltest.File{Name: fmt.Sprintf("demo/_%d.so", i), Body: greedy})
+	}
+	files, _, err := Wheel(t.Context(), written(t, wheeltest.Zip(t, list...)), armv7, NewSystem(root(t, nil)), t.TempDir())
+	if err != nil || len(files) == 0 || len(files) == 100 {
+		t.Errorf("of 100 files %d are told, %v", len(files), err)
 	}
 }
 

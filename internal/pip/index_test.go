@@ -3,6 +3,7 @@ package pip
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"pinwheel/internal/proc"
@@ -19,12 +21,21 @@ import (
 // machinePython is the Python that the farm would use here.
 func machinePython(t *testing.T) Python {
 	t.Helper()
-	py, passedOver, err := Find(t.Context(), "", proc.BuildUser())
+	py, err := findOnce()
 	if err != nil {
-		t.Fatalf("%v; passed over: %q", err, passedOver)
+		t.Fatal(err)
 	}
 	return py
 }
+
+// findOnce asks once what takes half a second.
+var findOnce = sync.OnceValues(func() (Python, error) {
+	py, passedOver, err := Find(context.Background(), "", proc.BuildUser())
+	if err != nil {
+		err = fmt.Errorf("%w; passed over: %q", err, passedOver)
+	}
+	return py, err
+})
 
 // sharedDir is a folder that the build user can enter.
 func sharedDir(t *testing.T) string {

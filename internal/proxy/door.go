@@ -39,11 +39,11 @@ type Door struct {
 	network string
 	indexes map[string]*origin
 	server  *http.Server
+	pages   pageTurns
 	ctx     context.Context // of all that is under way
 	end     context.CancelFunc
 	active  sync.WaitGroup // requests, tunnels included
 	shut    atomic.Bool
-	pages   chan struct{} // one for each page under way
 
 	mu     sync.Mutex
 	links  []link
@@ -58,7 +58,7 @@ func IndexPath(name string) string { return "/" + name + "/simple/" }
 // Door makes the way out of a build, closed as yet. The error names an index whose
 // URL is none, without the URL.
 func (p *Proxy) Door(s Settings) (*Door, error) {
-	d := &Door{p: p, network: s.Network, indexes: map[string]*origin{}, known: map[link]int{}, pages: make(chan struct{}, maxPages)}
+	d := &Door{p: p, network: s.Network, indexes: map[string]*origin{}, known: map[link]int{}, pages: newPageTurns()}
 	if d.network == "" {
 		d.network = farm.NetworkPublic
 	}

@@ -18,26 +18,20 @@ import (
 // metadataSuffix is what a wheel's URL has more where its metadata are (PEP 658).
 const metadataSuffix = ".metadata"
 
-// maxLinks bounds the links that one build makes us remember, and maxPages how many
-// pages are held for it at a time: what it asks for is kept in the slave's memory.
-const (
-	maxLinks = 100_000
-	maxPages = 2
-)
+// maxLinks bounds the links that one build makes us remember.
+const maxLinks = 100_000
 
 // project is the only kind of page below simple/ that pip asks for.
 var project = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/?$`)
 
 // page passes on the page of a project, with its links leading to us.
 func (d *Door) page(w http.ResponseWriter, r *http.Request, name string, o *origin, rest string) {
+	if !d.pages.take(r.Context()) {
+		return // nobody waits for it any more
+	}
+	defer d.pages.give()
 	if !project.MatchString(rest) {
 		refuse(w, http.StatusNotFound, "only the pages of projects are passed on")
-		return
-	}
-	select {
-	case d.pages <- struct{}{}:
-		defer func() { <-d.pages }()
-	case <-r.Context().Done():
 		return
 	}
 	asked := o.base.JoinPath(rest)

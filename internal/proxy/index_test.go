@@ -4,9 +4,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -142,36 +142,46 @@ func TestIndexAway(t *testing.T) {
 	}
 }
 
-// TestPagesAtOnce: however many pages a build asks for at once, a few are held for it.
-func TestPagesAtOnce(t *testing.T) {
+// TestPagesTakeTurns: a build that asks for many pages and reads none of them does not
+// have them all in the slave's memory: the next one is asked for when one was read.
+func TestPagesTakeTurns(t *testing.T) {
 	t.Parallel()
-	var now, most atomic.Int64
-	all := make(chan bool)
+	const size = 16 << 20 // more than the kernel keeps of a connection
+	var reading atomic.Bool
+	asked := make(chan bool, maxPages+1)
 	s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
-		for n := now.Add(1); ; {
-			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
-				break
-			}
-		}
-		<-all
-		now.Add(-1)
+		asked <- reading.Load()
 		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, strings.Repeat("<!--"+strings.Repeat("x", 4089)+"-->", size>>12))
 	}, false)
 	b := newBuild(t, newProxy(t, Config{}), farm.NetworkPublic, Index{"upstream", s.URL + "/simple/"})
-	var asking sync.WaitGroup
-	for i := range 5 * maxPages {
-		asking.Go(func() {
-			if code, text := b.get(fmt.Sprintf("/upstream/simple/foo%d/", i)); code != http.StatusOK {
-				t.Errorf("%d %s", code, text)
-			}
-		})
+	ask := func() net.Conn {
+		c, err := net.Dial("tcp", b.addr)
+		must(t, err)
+		t.Cleanup(func() { c.Close() })
+		_, err = io.WriteString(c, "GET /upstream/simple/foo/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		must(t, err)
+		return c
 	}
-	for range 5 * maxPages {
-		all <- true
+	var conns []net.Conn
+	for range maxPages {
+		conns = append(conns, ask())
+		<-asked
 	}
-	asking.Wait()
-	if m := most.Load(); m > maxPages {
-		t.Errorf("%d pages at once", m)
+	conns = append(conns, ask())
+	for range 20 { // others are answered meanwhile
+		if code, text := b.get("/other"); code != http.StatusNotFound {
+			t.Fatalf("%d %s", code, text)
+		}
+	}
+	reading.Store(true)
+	for _, c := range conns {
+		if n, err := io.Copy(io.Discard, c); err != nil || n < size {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	if !<-asked {
+		t.Errorf("page %d is asked for while %d are unread", maxPages+1, maxPages)
 	}
 }
 

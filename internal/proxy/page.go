@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -16,7 +18,28 @@ import (
 )
 
 // maxPage bounds an index page in bytes; the largest that are known have 20 MB.
-const maxPage = 64 << 20
+const maxPage = 32 << 20
+
+// maxPages is how many pages of one build are in memory at a time, until the build has
+// read them: a slave has less memory than a build has connections. pip asks for one.
+const maxPages = 2
+
+// pageTurns are the turns of a build's requests for pages.
+type pageTurns chan struct{}
+
+func newPageTurns() pageTurns { return make(pageTurns, maxPages) }
+
+// take waits for a turn, and says whether there was one while anybody waited for it.
+func (t pageTurns) take(ctx context.Context) bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (t pageTurns) give() { <-t }
 
 // link is a file that a page lists.
 type link struct {
@@ -141,28 +164,97 @@ func validSum(s string) bool {
 	return err == nil && len(b) == 32
 }
 
-// json copies a page of JSON.
+// json copies a page of JSON, file by file: a page takes several times its size when it
+// is held in pieces.
 func (rw rewrite) json(w io.Writer, r io.Reader) error {
-	var page map[string]json.RawMessage
-	if err := json.NewDecoder(r).Decode(&page); err != nil {
+	in := json.NewDecoder(r)
+	if err := rw.object(w, in); err != nil {
 		return fmt.Errorf("read the index page: %w", err)
 	}
-	var files []map[string]json.RawMessage
-	if page["files"] != nil {
-		if err := json.Unmarshal(page["files"], &files); err != nil {
-			return fmt.Errorf("read the index page: %w", err)
-		}
+	if _, err := in.Token(); err != io.EOF {
+		return errors.New("read the index page: more behind its end")
 	}
-	for _, f := range files {
-		if err := rw.file(f); err != nil {
-			return fmt.Errorf("read the index page: %w", err)
+	return nil
+}
+
+// object copies the page's object. Of a key that comes twice both are copied: which
+// one counts is a matter of the reader, and all links lead to us.
+func (rw rewrite) object(w io.Writer, in *json.Decoder) error {
+	return list(w, in, '{', '}', func() error {
+		key, err := in.Token()
+		if err != nil {
+			return err
 		}
-	}
-	var err error
-	if page["files"], err = json.Marshal(files); err != nil {
+		name, err := json.Marshal(key)
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%s:", name)
+		}
+		switch {
+		case err != nil:
+			return err
+		case key == "files":
+			return list(w, in, '[', ']', func() error { return rw.copyFile(w, in) })
+		}
+		return copyValue(w, in)
+	})
+}
+
+// list copies what stands between two brackets, one after the other.
+func list(w io.Writer, in *json.Decoder, open, end json.Delim, one func() error) error {
+	if err := expect(in, open); err != nil {
 		return err
 	}
-	return json.NewEncoder(w).Encode(page)
+	before := open.String()
+	for in.More() {
+		if _, err := io.WriteString(w, before); err != nil {
+			return err
+		}
+		if err := one(); err != nil {
+			return err
+		}
+		before = ","
+	}
+	if err := expect(in, end); err != nil {
+		return err
+	}
+	if before == "," {
+		before = ""
+	}
+	_, err := io.WriteString(w, before+end.String())
+	return err
+}
+
+// copyFile copies one of the files, with its link leading to us.
+func (rw rewrite) copyFile(w io.Writer, in *json.Decoder) error {
+	var f map[string]json.RawMessage
+	if err := in.Decode(&f); err != nil {
+		return err
+	}
+	if err := rw.file(f); err != nil {
+		return err
+	}
+	b, err := json.Marshal(f)
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	return err
+}
+
+func copyValue(w io.Writer, in *json.Decoder) error {
+	var value json.RawMessage
+	if err := in.Decode(&value); err != nil {
+		return err
+	}
+	_, err := w.Write(value)
+	return err
+}
+
+func expect(in *json.Decoder, delim json.Delim) error {
+	t, err := in.Token()
+	if err == nil && t != delim {
+		err = fmt.Errorf("%v where there should be %v", t, delim)
+	}
+	return err
 }
 
 // hashes is what JSON pages have of a file or its metadata: by algorithm; or, of

@@ -103,11 +103,45 @@ func TestJSON(t *testing.T) {
 	if diff := cmp.Diff(wantLinks, *links, cmp.AllowUnexported(link{})); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
-	for _, bad := range []string{"", "[]", `{"files":{}}`, `{"files":[{"url":5}]}`, `{"files":[`, "<html>"} {
+	for _, bad := range []string{"", "[]", `{"files":{}}`, `{"files":[{"url":5}]}`, `{"files":[`, `{"files":[{"url":"a"}]`, `{"files":[]} more`,
+		`{"files":[]}{}`, `{"files":null}`, `{"files":[null]}`, "<html>"} {
 		if err := rw.json(&out, strings.NewReader(bad)); err == nil {
 			t.Errorf("%q is a page", bad)
 		}
 	}
+}
+
+// TestLargeJSON: a page is not held in pieces, each of which costs far more than its bytes.
+func TestLargeJSON(t *testing.T) {
+	t.Parallel()
+	var page strings.Builder
+	page.WriteString(`{"meta":{"api-version":"1.1"},"files":[`)
+	for i := range 20_000 {
+		if i > 0 {
+			page.WriteString(",")
+		}
+		fmt.Fprintf(&page, `{"filename":"foo-%d.whl","url":"foo-%d.whl","hashes":{"sha256":"%s"},"x":[1,2,3]}`, i, i, sum1)
+	}
+	page.WriteString("]}")
+	rw := rewrite{page: pageURL, at: func(l link) string { return l.url }}
+	most := &largest{}
+	if err := rw.json(most, strings.NewReader(page.String())); err != nil {
+		t.Fatal(err)
+	}
+	if most.n > 1000 || most.all < int64(page.Len()) {
+		t.Errorf("%d bytes are written, up to %d at once; the page has %d", most.all, most.n, page.Len())
+	}
+}
+
+// largest is a writer that notes how much it is given at once, and in all.
+type largest struct {
+	n   int
+	all int64
+}
+
+func (l *largest) Write(p []byte) (int, error) {
+	l.n, l.all = max(l.n, len(p)), l.all+int64(len(p))
+	return len(p), nil
 }
 
 // FuzzHTML: what a reader of HTML finds in the page that is passed on leads to us or

@@ -1,12 +1,10 @@
 package publish
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -24,6 +22,7 @@ import (
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/store"
 	"pinwheel/internal/storetest"
+	"pinwheel/internal/wheeltest"
 )
 
 func TestMain(m *testing.M) {
@@ -108,45 +107,21 @@ type artifact struct {
 func (a artifact) wheel(t testing.TB) (name string, content, metadata []byte) {
 	t.Helper()
 	module := strings.ReplaceAll(pep.NormalizeName(a.project), "-", "_")
-	info := fmt.Sprintf("%s-%s.dist-info/", module, a.version)
-	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", a.project, a.version)
+	w := wheeltest.Wheel{Name: a.project, Version: a.version}
 	if a.requiresPython != "" {
-		meta += "Requires-Python: " + a.requiresPython + "\n"
+		w.Head += "Requires-Python: " + a.requiresPython + "\n"
 	}
 	for _, r := range a.requires {
-		meta += "Requires-Dist: " + r + "\n"
+		w.Head += "Requires-Dist: " + r + "\n"
 	}
-	files := [][2]string{
-		{module + ".py", fmt.Sprintf("version = %q\n", a.version)},
-		{info + "METADATA", meta},
-		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
-	}
-	var record strings.Builder
-	for _, f := range files {
-		sum := sha256.Sum256([]byte(f[1]))
-		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", f[0], base64.RawURLEncoding.EncodeToString(sum[:]), len(f[1]))
-	}
+	w.Files = []wheeltest.File{wheeltest.Text(module+".py", fmt.Sprintf("version = %q\n", a.version))}
 	if a.padding > 0 {
 		pad := make([]byte, a.padding)
 		rand.NewChaCha8([32]byte{}).Read(pad)
-		files = append(files, [2]string{module + ".bin", string(pad)})
+		w.Files = append(w.Files, wheeltest.File{Name: module + ".bin", Body: pad})
 	}
-	files = append(files, [2]string{info + "RECORD", record.String() + info + "RECORD,,\n"})
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, f := range files {
-		out, err := z.Create(f[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Write([]byte(f[1])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%s-%s-py3-none-any.whl", module, a.version), b.Bytes(), []byte(meta)
+	file, content := w.Make(t)
+	return file.Name, content, w.Metadata()
 }
 
 // build takes an artifact through the farm, up to the row that says it is there.

@@ -38,12 +38,14 @@ func (v *verifier) checkFile(e *entry, hashes map[string]hash.Hash) error {
 	}
 	var crc uint32
 	v.elf.spool.Begin()
+	v.inner.begin()
 	err := v.inflate.each(v.src, e, func(p []byte) {
 		crc = crc32.Update(crc, crc32.IEEETable, p)
 		if h != nil {
 			h.Write(p)
 		}
 		v.elf.spool.Feed(p)
+		v.inner.feed(p)
 	})
 	if w != nil {
 		w.met = true

@@ -1,6 +1,7 @@
 package wheel
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 
@@ -17,10 +18,11 @@ const (
 
 // elves are the ELF files of a wheel.
 type elves struct {
-	spool elffile.Spool
-	all   []farm.ELF
-	bytes int // of the texts in all
-	more  int // that are not in all
+	spool  elffile.Spool
+	budget elffile.Budget
+	all    []farm.ELF
+	bytes  int // of the texts in all
+	more   int // that are not in all
 	// What the rules say of files depends on what other files need, so they wait until
 	// all were read: those that are not just as they should be.
 	odd    []farm.ELF
@@ -39,9 +41,9 @@ func (v *verifier) inspect(e *entry) error {
 	}
 	switch {
 	case s.IsELF():
-		facts, err := elffile.Read(s, s.Size(), e.name)
+		facts, err := elffile.Read(s, s.Size(), e.name, &v.elf.budget)
 		if err != nil {
-			return err
+			return costly(e, err)
 		}
 		v.elf.note(facts)
 		v.elf.sort(facts, v.want)
@@ -50,11 +52,21 @@ func (v *verifier) inspect(e *entry) error {
 			v.elf.odd = v.elf.odd[:maxOdd]
 		}
 	case s.IsArchive():
-		return elffile.ReadArchive(s, s.Size(), e.name, v.elf.note)
+		return costly(e, elffile.ReadArchive(s, s.Size(), e.name, &v.elf.budget, v.elf.note))
 	case objectName.MatchString(e.name):
 		v.elf.note(farm.ELF{Path: e.name, Problem: "by its name object code, and in a form that is not known"})
+	case v.inner != nil:
+		return v.lookInside(e)
 	}
 	return nil
+}
+
+// costly makes of a budget that is used up the end of the verification.
+func costly(e *entry, err error) error {
+	if errors.Is(err, elffile.ErrBudget) {
+		return newSpent(CodeCostELF, "its ELF files cost more to read than any wheel may, up to %s", printable(e.name, 200))
+	}
+	return err
 }
 
 // objectName is what linkers take for object files and archives of them.
@@ -169,7 +181,7 @@ func (v *verifier) loads(f farm.ELF, m elffile.Machine) string {
 	switch {
 	case v.isExtension(f.Path, m):
 		return "an extension module"
-	case strings.HasSuffix(top, ".data") && strings.HasPrefix(rest, "scripts/"):
+	case strings.HasSuffix(top, ".data") && program.MatchString(rest):
 		return "a program that is installed"
 	case v.elf.needed[base] && (f.Machine == m.Name && f.Class == m.Class || !v.elf.fits[base]):
 		// Packages carry libraries for many machines under one name: one that fits is enough.
@@ -183,15 +195,21 @@ func (v *verifier) loads(f farm.ELF, m elffile.Machine) string {
 // machines, and load the one that fits by its full path.
 var moduleFile = regexp.MustCompile(`(^|/)[A-Za-z_][A-Za-z0-9_]*\.so$`)
 
+// program is what stands on the PATH of an environment, once installed.
+var program = regexp.MustCompile(`^(scripts|data/s?bin)/`)
+
 // library is what is loaded by name, by the loader or with ctypes.
 var library = regexp.MustCompile(`\.so(\.[0-9]+)*$`)
 
 // isExtension says whether the target's Python would load the file when a module
-// of its name is imported: it tries its own suffix, .abi3.so and .so.
+// of its name is imported: it tries its own suffix, .abi3.so and .so (PEP 3149), Debian's
+// Python 2 also that of its machine.
 func (v *verifier) isExtension(name string, m elffile.Machine) bool {
-	digits := strings.TrimRight(strings.TrimPrefix(v.want.Target.ABI, "cp"), "mudt")
-	if strings.HasSuffix(name, ".abi3.so") || strings.HasSuffix(name, ".cpython-"+digits+"-"+m.Triple+".so") {
-		return true
+	abi := strings.TrimPrefix(v.want.Target.ABI, "cp") // "311", and "37m" up to 3.7
+	for _, suffix := range []string{".abi3.so", ".cpython-" + abi + "-" + m.Triple + ".so", "." + m.Triple + ".so"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
 	}
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	return moduleFile.MatchString(name) && !strings.HasPrefix(base, "lib")

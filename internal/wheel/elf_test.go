@@ -2,65 +2,21 @@ package wheel
 
 import (
 	"bytes"
-	"encoding/binary"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"pinwheel/internal/elffile"
+	"pinwheel/internal/wheeltest"
 )
 
-// realELF is a file that a compiler made (internal/elffile/testdata/make).
-func realELF(t testing.TB, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("../elffile/testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
+func realELF(t testing.TB, name string) string { return string(wheeltest.RealELF(t, name)) }
 
-// elfLibrary makes a 32-bit library for a machine, by the number that ELF has for it, that
-// needs a version of glibc and other libraries.
 func elfLibrary(machine uint16, glibc string, needed ...string) string {
-	names, needs := []byte{0}, []uint32{}
-	put := func(s string) uint32 {
-		at := uint32(len(names))
-		names = append(append(names, s...), 0)
-		return at
-	}
-	le := binary.LittleEndian
-	var dynamic, versions []byte
-	entry := func(tag, value uint32) { dynamic = le.AppendUint32(le.AppendUint32(dynamic, tag), value) }
-	for _, n := range needed {
-		needs = append(needs, put(n))
-	}
-	libc, version := put("libc.so.6"), put("GLIBC_"+glibc)
-	for _, n := range []any{uint16(1), uint16(1), libc, uint32(16), uint32(0), uint32(0), uint16(0), uint16(2), version, uint32(0)} {
-		versions, _ = binary.Append(versions, le, n)
-	}
-	const at = 52 + 2*32 // header and two program headers
-	versionsAt := uint32(at + len(names))
-	dynamicAt := versionsAt + uint32(len(versions))
-	for _, n := range needs {
-		entry(1, n)
-	}
-	entry(5, at)
-	entry(0x6ffffffe, versionsAt)
-	entry(0x6fffffff, 1)
-	entry(0, 0)
-	size := dynamicAt + uint32(len(dynamic))
-	out := []byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00")
-	for _, n := range []any{uint16(3), machine, uint32(1), uint32(0), uint32(52), uint32(0), uint32(0x5000400), uint16(52),
-		uint16(32), uint16(2), uint16(0), uint16(0), uint16(0),
-		uint32(1), uint32(0), uint32(0), uint32(0), size, size, uint32(5), uint32(4096),
-		uint32(2), dynamicAt, dynamicAt, dynamicAt, uint32(len(dynamic)), uint32(len(dynamic)), uint32(4), uint32(4)} {
-		out, _ = binary.Append(out, le, n)
-	}
-	return string(out) + string(names) + string(versions) + string(dynamic)
+	return string(wheeltest.Library{Machine: machine, Needed: needed, Versions: []string{"GLIBC_" + glibc}}.Make())
 }
 
 const (
-	arm, i386 = 40, 3
+	arm, i386 = wheeltest.ARM, wheeltest.I386
 	module    = "demo_pkg/_x.cpython-311-arm-linux-gnueabihf.so"
 )
 
@@ -84,6 +40,8 @@ func TestELFRules(t *testing.T) {
 		{"a library for another machine that ctypes may choose", "yes", CodeELFForeign, []file{{name: "demo_pkg/libx.so", data: foreign}}},
 		{"data for another machine", "yes", CodeELFForeign, []file{{name: "demo_pkg/tool", data: foreign}}},
 		{"a program for another machine", "no", CodeELFMachine, []file{{name: "demo_pkg-1.0.data/scripts/tool", data: foreign}}},
+		{"a program of data for another machine", "no", CodeELFMachine, []file{{name: "demo_pkg-1.0.data/data/bin/tool", data: foreign}}},
+		{"data of data for another machine", "yes", CodeELFForeign, []file{{name: "demo_pkg-1.0.data/data/share/bin/tool", data: foreign}}},
 		{"a program for this machine", "yes", "", []file{{name: "demo_pkg-1.0.data/scripts/tool", data: fits}}},
 		{"a needed library for another machine", "no", CodeELFMachine,
 			[]file{{name: "demo_pkg.libs/libz-1.so.1", data: foreign}, {name: module, data: linked}}},
@@ -114,6 +72,39 @@ func TestELFRules(t *testing.T) {
 				t.Errorf("accepted %v with %q, want %s with %q: %+v", r.Accepted, got, c.accepted, c.codes, r.Findings)
 			}
 		})
+	}
+}
+
+// TestExtensionNames: what the target's Python would load of a name is its module, by the
+// rules of its time.
+func TestExtensionNames(t *testing.T) {
+	t.Parallel()
+	const triple = "-arm-linux-gnueabihf.so"
+	for _, c := range []struct {
+		abi, name string
+		loads     bool
+	}{
+		{"cp311", "x.cpython-311" + triple, true},
+		{"cp311", "x.cpython-310" + triple, false},
+		{"cp311", "x.cpython-311-x86_64-linux-gnu.so", false},
+		{"cp37m", "x.cpython-37m" + triple, true},
+		{"cp37m", "x.cpython-37" + triple, false},
+		{"cp36m", "x.cpython-36m" + triple, true},
+		{"cp313t", "x.cpython-313t" + triple, true},
+		{"cp313", "x.cpython-313t" + triple, false},
+		{"cp27mu", "x.so", true},
+		{"cp27mu", "x.arm-linux-gnueabihf.so", true},
+		{"cp27mu", "x.x86_64-linux-gnu.so", false},
+		{"cp311", "x.abi3.so", true},
+		{"cp311", "libx.so", false},
+		{"cp311", "a/b/x.so", true},
+	} {
+		v := &verifier{want: want()}
+		v.want.Target.ABI = c.abi
+		m, _ := elffile.MachineOf(v.want.Target.Platform)
+		if got := v.isExtension(c.name, m); got != c.loads {
+			t.Errorf("%s loads %s: %v", c.abi, c.name, got)
+		}
 	}
 }
 

@@ -63,6 +63,12 @@ const (
 	CodeBombRatio      = "bomb-ratio"       // large and compressed beyond what data does
 )
 
+// Codes about what a verification may cost. It ends there.
+const (
+	CodeCostTime = "cost-time" // of all of it
+	CodeCostELF  = "cost-elf"  // of reading ELF files
+)
+
 // Codes about names and modes of entries.
 const (
 	CodeNameEncoding  = "zip-name-encoding"     // not UTF-8, or not said to be
@@ -139,6 +145,16 @@ func (f flaw) Error() string { return f.Message }
 
 func newFlaw(code, entry, format string, args ...any) error {
 	return flaw{Finding{Code: code, Severity: Error, Entry: entry, Message: fmt.Sprintf(format, args...)}}
+}
+
+// spent is a flaw of the wheel as a whole, that it costs too much: there is no going on
+// with the next file.
+type spent struct{ flaw }
+
+func (s spent) Unwrap() error { return s.flaw }
+
+func newSpent(code, format string, args ...any) error {
+	return spent{flaw{Finding{Code: code, Severity: Error, Message: fmt.Sprintf(format, args...)}}}
 }
 
 // findings gathers up to max of them, and knows of errors beyond that.

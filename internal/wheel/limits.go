@@ -1,5 +1,11 @@
 package wheel
 
+import (
+	"time"
+
+	"pinwheel/internal/elffile"
+)
+
 // Limits bound what a wheel may cost whoever opens it. They stand well above
 // what real wheels have, and far below what hurts a master.
 type Limits struct {
@@ -15,7 +21,18 @@ type Limits struct {
 	WheelFile int64 // bytes of WHEEL, held in memory
 	Record    int64 // bytes of RECORD, held in memory
 
-	Scratch string // folder for ELF files of more than 8 MiB while they are read; "" is the system's
+	// What all ELF files may cost together, which is far more than their bytes where
+	// somebody means it; and the time of the whole verification. Beyond them the wheel is
+	// refused, since it would cost the same at every try.
+	ELF  elffile.Budget
+	Time time.Duration    // without what is waited for to read the wheel
+	Now  func() time.Time // by which that is measured; nil is time.Now
+
+	// Bytes that are unpacked of archives inside a wheel for linux_armv7l; what is beyond
+	// is not seen, and nothing is proven then.
+	Inner int64
+
+	Scratch string // folder for ELF files and archives of more than 8 MiB while they are read; "" is the system's
 
 	Filename int // bytes of the wheel's file name; leaves room for .metadata.gz within 255
 	Name     int // bytes of an entry's name; must fit a path below some site-packages
@@ -35,6 +52,9 @@ func DefaultLimits() Limits {
 		Metadata:   4 << 20,
 		WheelFile:  64 << 10,
 		Record:     16 << 20,
+		ELF:        elffile.DefaultBudget(),
+		Time:       10 * time.Minute,
+		Inner:      512 << 20,
 		Filename:   240,
 		Name:       1024,
 		Depth:      64,

@@ -16,8 +16,17 @@ type source struct {
 	ctx    context.Context
 	r      io.ReaderAt
 	size   int64
+	time   *timer // nil: it may take as long as it likes
 	window []byte // bytes from at on, of the latest peek
 	at     int64
+}
+
+// alive says whether there is any use in going on.
+func (s *source) alive() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	return s.time.spend()
 }
 
 // read returns n bytes from off on. A place outside of the file is a flaw of the
@@ -57,10 +66,11 @@ func (s *source) within(off int64, n int) error {
 }
 
 func (s *source) fill(b []byte, off int64) error {
-	if err := s.ctx.Err(); err != nil {
+	if err := s.alive(); err != nil {
 		return err
 	}
 	n, err := s.r.ReadAt(b, off)
+	s.time.pause()
 	if n == len(b) {
 		return nil
 	}

@@ -8,8 +8,8 @@
 // It trusts nothing: the zip is read by a parser of its own, which takes only
 // archives that all readers understand alike, byte for byte; every file is
 // unpacked, in bounded memory and time, and held against RECORD. It never runs what
-// it reads and never repairs a wheel; on the disk it keeps only large ELF files, while
-// it reads them, under no name.
+// it reads and never repairs a wheel; on the disk it keeps only large ELF files and archives,
+// while it reads them, under no name.
 //
 // Copy makes a wheel that was accepted one for armv6l, if its Report has the proof.
 package wheel
@@ -64,19 +64,23 @@ func (l Limits) Verify(ctx context.Context, r io.ReaderAt, size int64, filename 
 	v := &verifier{
 		lim:   l,
 		want:  want,
-		src:   &source{ctx: ctx, r: r, size: size},
-		elf:   elves{spool: elffile.Spool{Dir: l.Scratch}},
+		src:   &source{ctx: ctx, r: r, size: size, time: newTimer(l)},
+		elf:   elves{spool: elffile.Spool{Dir: l.Scratch}, budget: l.ELF},
 		found: findings{list: []Finding{}, max: l.Findings},
 	}
 	defer v.elf.spool.Close()
+	v.elf.budget.Check = v.src.alive
 	v.report.Size = size
 	v.checkFilename(filename)
+	v.seekCode()
 	// Each step stands on the one before: a flaw that is returned ends them.
 	for _, step := range []func() error{v.hashFile, v.openZip, v.readDistInfo, v.checkFiles, v.checkELF} {
-		if err := step(); errors.As(err, &flaw{}) {
-			_ = v.note(err) // returns nil for a flaw
+		err := step()
+		if f := (flaw{}); errors.As(err, &f) {
+			v.found.add(f.Finding)
 			break
-		} else if err != nil {
+		}
+		if err != nil {
 			return Report{}, fmt.Errorf("verify wheel %s: %w", printable(filename, 200), err)
 		}
 	}
@@ -98,12 +102,14 @@ type verifier struct {
 	record  string          // the name of RECORD's entry
 	rows    map[string]*row // nil without a RECORD that can be read
 	elf     elves
+	inner   *inner // nil: nobody asks what is inside of other files
 }
 
-// note makes a finding of a flaw, and passes on every other error.
+// note makes a finding of a flaw after which others can be found, and passes on every
+// other error.
 func (v *verifier) note(err error) error {
 	var f flaw
-	if !errors.As(err, &f) {
+	if errors.As(err, &spent{}) || !errors.As(err, &f) {
 		return err
 	}
 	v.found.add(f.Finding)
@@ -149,6 +155,11 @@ func (v *verifier) openZip() (err error) {
 		return err
 	}
 	for i := range v.entries {
+		if i%1000 == 0 {
+			if err := v.src.alive(); err != nil {
+				return err
+			}
+		}
 		checkEntry(&v.entries[i], v.lim, &v.found)
 	}
 	checkNames(v.entries, &v.found)
