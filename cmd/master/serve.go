@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,6 +15,7 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bus/natsserver"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/clock"
 	"pinwheel/internal/collect"
@@ -112,6 +112,7 @@ type Master struct {
 	Follower *ingest.Follower
 	home     *home
 	conn     *bus.Conn
+	certs    *certs.Certs       // nil: no TLS
 	nats     *natsserver.Server // nil: an external one
 
 	log        zerolog.Logger
@@ -146,6 +147,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 	m.closers = append(m.closers, m.home.Close)
 	// What can be refused comes before anything is made.
 	if m.rules, err = openRules(set.Rules, log); err != nil {
+		return nil, err
+	}
+	if m.certs, err = set.certificates(now, log); err != nil {
 		return nil, err
 	}
 	if m.Upstream, err = findUpstream(ctx, set); err != nil {
@@ -196,8 +200,10 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Rules: m.rules.now, Log: m.log,
 		Scratch: m.Settings.StateDir,
 		Retry:   farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout},
-		Tell:    func(e bus.Event) { _ = conn.Publish(e) }, // events may be lost; the database is the truth
-		Abort:   func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
+		Tell: func(e bus.Event) {
+			_ = conn.Publish(e) // events may be lost; the database is the truth
+		},
+		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
 	m.publisher, err = publish.New(publish.Config{
@@ -240,11 +246,9 @@ func (m *Master) listen(ctx context.Context) (err error) {
 	}
 	m.closers = append(m.closers, func() { m.listener.Close() })
 	m.httpd = web.Server("", nil)
-	m.URL = strings.TrimRight(m.Settings.PublicURL, "/")
-	if m.URL == "" {
-		m.URL = "http://" + reachable(m.listener.Addr().(*net.TCPAddr))
-	}
-	return nil
+	m.httpd.ErrorLog = webLog(m.log)
+	m.URL, err = m.siteURL()
+	return err
 }
 
 // reachable names an address that a client on this machine can use: "any
@@ -268,7 +272,7 @@ func (m *Master) startNATS() error {
 	if err != nil {
 		return err
 	}
-	m.nats, err = natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
+	m.nats, err = natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, TLS: m.serverTLS(), Log: m.log})
 	if err != nil {
 		return fmt.Errorf("%w; choose another with --nats-listen", err)
 	}
@@ -286,6 +290,8 @@ func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
 	}
 	if m.nats != nil {
 		opts.InProcess = m.nats
+	} else if m.Settings.TLSCA != "" {
+		opts.TLS = m.certs
 	}
 	if m.conn, err = bus.Connect(ctx, opts); err != nil {
 		return nil, unwelcome(err)
@@ -307,6 +313,7 @@ func (m *Master) Run(ctx context.Context) error {
 		service.Part{Name: "copies", Run: m.collector.Copies},
 		service.Part{Name: "publish", Run: m.publisher.Run},
 		service.Part{Name: "web", Run: m.serveHTTP},
+		service.Part{Name: "certificates", Run: m.watchCertificates},
 		service.Part{Name: "stats", Run: func(ctx context.Context) error { return stats.Run(ctx, m.Store, m.log) }},
 	)
 }
@@ -315,7 +322,7 @@ func (m *Master) Run(ctx context.Context) error {
 // slave that uploads tries again.
 func (m *Master) serveHTTP(ctx context.Context) error {
 	broken := make(chan error, 1)
-	go func() { broken <- m.httpd.Serve(m.listener) }()
+	go func() { broken <- m.accept() }()
 	select {
 	case err := <-broken:
 		return err

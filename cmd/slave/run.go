@@ -74,6 +74,10 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	if err != nil {
 		return err
 	}
+	trust, err := s.certificates(now, log)
+	if err != nil {
+		return err
+	}
 	// A slave mostly waits, beside builds that want the machine's memory: better to
 	// collect often than to let four megabytes of garbage lie.
 	debug.SetGCPercent(gcPercent)
@@ -86,20 +90,21 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	if err != nil {
 		return err
 	}
-	d := doctor{set: s, mode: mode, now: now, python: targets[0].Python, connected: true}
+	d := doctor{set: s, mode: mode, now: now, python: targets[0].Python, trust: trust}
 	interview(log, d.examineMachine(drain))
 	// Wait: a slave that starts before its master is no error.
-	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", Log: log, Wait: true})
+	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", TLS: trust, Log: log, Wait: true})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	d.conn = conn
 	observe, wait := d.onceGreeted(drain, log)
 	defer wait()
 	a, err := agent.New(drain, agent.Config{
 		Conn: conn, StateDir: s.StateDir, Targets: targets, Broken: broken, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now,
 		Allow: allow, Deny: deny, ProxyNames: s.Names, CacheDir: s.CacheDir,
-		Fitness: s.fitness(), Observe: observe,
+		Fitness: s.fitness(), Observe: observe, Certs: trust,
 	})
 	if err != nil {
 		return err

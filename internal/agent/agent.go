@@ -11,6 +11,7 @@ import (
 
 	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/machine"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/proxy"
@@ -26,6 +27,7 @@ type Config struct {
 	User     proc.User    // as whom builds run
 	Version  string       // of this program
 	Log      zerolog.Logger
+	Certs    *certs.Certs // whom uploads and the farm's index trust; nil: the system's
 
 	// Allow are networks that builds may reach although they are not public, Deny those
 	// that they may not reach although they are. ProxyNames is as Config.ParentNames of

@@ -64,7 +64,7 @@ func assemble(cfg Config, p paths, id bus.Identity) *Agent {
 
 		serves: serve(cfg.Targets),
 	}
-	a.http = newUploader(a.pace.stall)
+	a.http = newUploader(a.pace.stall, cfg.Certs)
 	return a
 }
 

@@ -45,6 +45,8 @@ func TestDeployed(t *testing.T) {
 		"external NATS":             testNATS,
 		"NATS that comes later":     testLateNATS,
 		"credentials of the master": testMasterCreds,
+		"TLS":                       testTLS,
+		"external NATS with TLS":    testSecureNATS,
 		"two hosts":                 testTwoHosts,
 		"database behind a cable":   testDatabaseCut,
 	} {

@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"pinwheel/internal/certs"
 )
 
 type dialer func(ctx context.Context, network, hostport string) (net.Conn, error)
@@ -23,7 +25,7 @@ type dialer func(ctx context.Context, network, hostport string) (net.Conn, error
 // judged by what can be found out here.
 type way struct {
 	p           *Proxy
-	direct, via *http.Transport
+	direct, via *certs.Transport
 	judge       func(ctx context.Context, host string) error
 }
 
@@ -143,7 +145,7 @@ func (p *Proxy) dialParent(ctx context.Context, parent *url.URL) (net.Conn, erro
 	case "http":
 		return d.DialContext(ctx, "tcp", withPort(parent))
 	case "https":
-		return (&tls.Dialer{NetDialer: d, Config: &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", withPort(parent))
+		return (&tls.Dialer{NetDialer: d, Config: p.certs.Client()}).DialContext(ctx, "tcp", withPort(parent))
 	}
 	return nil, fmt.Errorf("this machine's proxy %s: builds cannot go through one of that kind; want http or https", parent.Redacted())
 }
