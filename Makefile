@@ -34,7 +34,7 @@ FLAGS_slave = -tags nethttpomithttp2 -gcflags=all=-l -gcflags=runtime/...= -gcfl
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: bin/pinwheel-master bin/pinwheel-slave ## build both programs into bin/
+build: bin/pinwheel-master bin/pinwheel-slave bin/pinwheel-monitor ## build the programs into bin/
 
 bin/pinwheel-%: FORCE
 	@$(BUILD) $(FLAGS_$*) -o $@ ./cmd/$*
@@ -138,9 +138,9 @@ bench: setup ## measure what docs/performance.md tells, in benchstat's form: BEN
 	@[ -z '$(STEADY)' ] || PINWHEEL_BENCH_ROWS='$(BENCHROWS)' PINWHEEL_BENCH_STEADY='$(STEADY)' \
 		$(GO) test -timeout 120m -run '^$$' -bench 'Steady' -benchtime 1x ./internal/bench
 
-CROSS := $(foreach arch,armv6 arm64,$(foreach prog,master slave,dist/linux-$(arch)/pinwheel-$(prog)))
+CROSS := $(foreach arch,armv6 arm64,$(foreach prog,master slave monitor,dist/linux-$(arch)/pinwheel-$(prog)))
 
-cross: $(CROSS) ## build both programs for 32-bit (ARMv6) and 64-bit Pis into dist/
+cross: $(CROSS) ## build the programs for 32-bit (ARMv6) and 64-bit Pis into dist/
 	@ls -l $(CROSS)
 
 dist/linux-armv6/pinwheel-%: FORCE
@@ -154,7 +154,7 @@ program: FORCE # one of them, for benchmarks: PROGRAM=slave OUT=path
 
 man: build ## write a manual page for every command into dist/man/
 	@rm -rf dist/man
-	@for p in master slave; do bin/pinwheel-$$p man dist/man/man1 || exit 1; done
+	@for p in master slave monitor; do bin/pinwheel-$$p man dist/man/man1 || exit 1; done
 	@echo "dist/man/man1: $$(ls dist/man/man1 | wc -l) pages"
 
 clean: ## remove bin/ and dist/; Go's caches stay

@@ -21,6 +21,7 @@ import (
 	"pinwheel/internal/collect"
 	"pinwheel/internal/config"
 	"pinwheel/internal/depot"
+	"pinwheel/internal/desk"
 	"pinwheel/internal/dispatch"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
@@ -120,6 +121,7 @@ type Master struct {
 	dispatcher *dispatch.Dispatcher
 	collector  *collect.Collector
 	publisher  *publish.Publisher
+	desk       *desk.Desk
 	httpd      *http.Server
 	listener   net.Listener
 	revoked    chan struct{} // wakes whoever tells the NATS server
@@ -194,16 +196,14 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	m.wireIngest()
 	m.dispatcher = dispatch.New(dispatch.Config{
 		Store: m.Store, HTTP: m.URL, Upstream: m.Upstream, Lease: m.Settings.Lease, Limits: m.Settings.limits(),
-		ProjectLeases: m.Settings.ProjectLeases, Wire: conn.Connected, Log: m.log,
+		ProjectLeases: m.Settings.ProjectLeases, Wire: conn.Connected, Tell: m.tell, Log: m.log,
 	})
 	m.collector = collect.New(collect.Config{
 		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Rules: m.rules.now, Log: m.log,
 		Scratch: m.Settings.StateDir,
 		Retry:   farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout},
-		Tell: func(e bus.Event) {
-			_ = conn.Publish(e) // events may be lost; the database is the truth
-		},
-		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
+		Tell:    m.tell,
+		Abort:   func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
 	m.publisher, err = publish.New(publish.Config{
@@ -216,6 +216,7 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log,
 		Upload: m.collector.Upload(), Version: cli.Version(), Now: m.now,
 	})
+	m.desk = m.newDesk()
 	return m.answer(conn)
 }
 
@@ -227,6 +228,9 @@ func (m *Master) answer(conn *bus.Conn) error {
 		func() (func(), error) { return conn.HandleNext(m.dispatcher.Next) },
 		func() (func(), error) { return conn.HandleBeat(m.dispatcher.Beat) },
 		func() (func(), error) { return conn.HandleReport(m.collector.Report) },
+		func() (func(), error) { return conn.HandleLook(m.desk.Look) },
+		func() (func(), error) { return conn.HandleLog(m.desk.LogPart) },
+		func() (func(), error) { return conn.HandleSteer(m.desk.Steer) },
 	} {
 		stop, err := register()
 		if err != nil {

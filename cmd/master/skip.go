@@ -149,7 +149,8 @@ func printToldJSON(out io.Writer, w ingest.Word, t ingest.Told) error {
 	})
 }
 
-func printTold(out io.Writer, word string, w ingest.Word, t ingest.Told) {
+// toldWords say what becomes of jobs.
+func toldWords(t ingest.Told) string {
 	var parts []string
 	for _, state := range farm.States() {
 		if n := t.Moved[state]; n > 0 {
@@ -162,7 +163,11 @@ func printTold(out io.Writer, word string, w ingest.Word, t ingest.Told) {
 	if len(parts) == 0 {
 		parts = append(parts, "no job changes")
 	}
-	cli.Say(out, "%s %s: %s; `master undo %d` takes it back", word, skipped(w.Package, w.Versions, w.Target), strings.Join(parts, ", "), t.Audit)
+	return strings.Join(parts, ", ")
+}
+
+func printTold(out io.Writer, word string, w ingest.Word, t ingest.Told) {
+	cli.Say(out, "%s %s: %s; `master undo %d` takes it back", word, skipped(w.Package, w.Versions, w.Target), toldWords(t), t.Audit)
 	if !t.Known {
 		cli.Say(out, "the farm does not know %s yet", w.Package)
 	} else if len(t.Unknown) > 0 {

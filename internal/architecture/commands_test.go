@@ -19,8 +19,8 @@ var (
 
 	// A call of a program in code: under its installed name anywhere, under its
 	// plain name where a line or a span begins.
-	installed = regexp.MustCompile(`(?:^|[\s/=])pinwheel-(master|slave)((?: +\S+)*)`)
-	plain     = regexp.MustCompile(`^\s*(?:\$ )?(master|slave)((?: +\S+)*)`)
+	installed = regexp.MustCompile(`(?:^|[\s/=])pinwheel-(master|slave|monitor)((?: +\S+)*)`)
+	plain     = regexp.MustCompile(`^\s*(?:\$ )?(master|slave|monitor)((?: +\S+)*)`)
 
 	aVariable = regexp.MustCompile(`PINWHEEL_[A-Z0-9_]*[A-Z0-9]`)
 )
@@ -53,7 +53,7 @@ func manuals(t *testing.T) map[string]string {
 	t.Helper()
 	lookAtEverything(t)
 	all := map[string]string{}
-	for _, program := range []string{"master", "slave"} {
+	for _, program := range []string{"master", "slave", "monitor"} {
 		dir := t.TempDir()
 		cmd := exec.Command("go", "run", "./cmd/"+program, "man", dir)
 		cmd.Dir = root

@@ -25,7 +25,7 @@ type describer struct {
 
 func newDescriber(t *testing.T) *describer {
 	d := &describer{t: t, comments: map[string]string{}}
-	for _, pattern := range []string{"message.go", "../farm/*.go"} {
+	for _, pattern := range []string{"message.go", "askmessage.go", "../farm/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -77,10 +77,10 @@ func permissions(name string, role farm.Role) jwt.Permissions {
 		p.Pub.Deny.Add(slaveSubject(name, kindControl)) // orders come from above only
 		p.Sub.Allow.Add(slaveSubject(name, kindControl))
 	case farm.RoleMonitor, farm.RoleOperator:
-		p.Pub.Allow.Add(root + "ask.>")
+		p.Pub.Allow.Add(askSubject(role, name, ">"))
 		p.Sub.Allow.Add(root+"event.>", slaveSubject("*", kindLog)+".*")
-		if role == farm.RoleMonitor {
-			p.Pub.Deny.Add(root+"ask.control", root+"ask.control.>")
+		if role == farm.RoleOperator {
+			p.Pub.Allow.Add(steerSubject(name))
 		}
 	case roleMaster:
 		p.Pub.Allow.Add(root+">", "_INBOX.>") // answers go to the askers' inboxes

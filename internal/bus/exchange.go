@@ -24,3 +24,9 @@ func exchangeReport() exchange { return exchange{kindReport, 144 << 10, 30 * tim
 
 // handling is the time that a handler has: its answer must still arrive.
 func (x exchange) handling() time.Duration { return x.within - 500*time.Millisecond }
+
+// What people ask is bounded apart from what slaves do, and few look at once. Steering
+// may take long: a requeue of a hundred thousand jobs is one transaction.
+func exchangeLook() exchange  { return exchange{kindSnapshot, 4 << 10, 10 * time.Second, 16} }
+func exchangeLog() exchange   { return exchange{kindLog, 4 << 10, 10 * time.Second, 8} }
+func exchangeSteer() exchange { return exchange{kindControl, 8 << 10, 60 * time.Second, 8} }

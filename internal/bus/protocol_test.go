@@ -35,7 +35,7 @@ func TestProtocolDocument(t *testing.T) {
 	got := string(b)
 	want := got
 	for name, text := range map[string]string{
-		"requests": requestTable(), "rights": rightsText(), "limits": limitTable(t), "times": timeTable(), "messages": messageText(t),
+		"requests": requestTable(), "questions": questionTable(), "rights": rightsText(), "limits": limitTable(t), "times": timeTable(), "messages": messageText(t),
 	} {
 		want = replaceMarked(t, want, name, text)
 	}
@@ -98,6 +98,29 @@ func messages() []said {
 		{&Control{Do: DoAbort, Token: lease}, "Said by the master, on `" + slaveSubject("NAME", kindControl) + "`"},
 		{&LogChunk{Job: 17, Offset: 4_096, Data: []byte("running build_ext\n")}, "Said by a slave, on `" + slaveSubject("NAME", kindLog) + ".JOB`"},
 		{&Event{Kind: "built", Package: "markupsafe", Version: "2.1.5", Target: target.String(), Slave: "pi-01", At: at}, "Said by the master, on `" + eventSubject("KIND") + "`"},
+		{&Look{}, "Said by a monitor or an operator"},
+		{exampleSnapshot(at), "The answer to Look"},
+		{&LogAsk{Build: 23}, "Said by a monitor or an operator"},
+		{&LogPart{Build: 23, Job: 17, Package: "markupsafe", Version: "2.1.5", Target: target.String(), Slave: "pi-01", Outcome: "built",
+			Data: []byte("running build_ext\n")}, "The answer to LogAsk"},
+		{&Steer{Do: SteerRequeue, Package: "markupsafe", Version: "2.1.5", Priority: farm.PriorityBacklog}, "Said by an operator"},
+		{&Steered{Said: "1 jobs are queued again", Audit: 12}, "The answer to Steer"},
+	}
+}
+
+func exampleSnapshot(at time.Time) *Snapshot {
+	const target = "cp311-linux_armv7l"
+	return &Snapshot{
+		At: at, Version: "1.0", Packages: 1, Releases: 2, Wheels: 1, WheelBytes: 26_211,
+		Targets: []TargetNow{{Target: target, Jobs: map[string]int64{"queued": 1, "leased": 1, "built": 1},
+			Next: []QueuedNow{{Package: "lxml", Version: "5.2.1", Priority: farm.PriorityNew, Since: at}}}},
+		Slaves: []SlaveNow{{Name: "pi-01", Machine: "Raspberry Pi 4 Model B", LastSeen: &at, Memory: 4 << 30,
+			Pulse: farm.Pulse{Doing: "building markupsafe 2.1.5", Load: 1.5, Temperature: 61.2, MemoryFree: 3 << 30, DiskFree: 20 << 30}}},
+		Builds: []BuildNow{{Build: 23, Job: 17, Package: "markupsafe", Version: "2.1.5", Target: target, Slave: "pi-01", Since: at, Deadline: at.Add(90 * time.Second)}},
+		Failures: []FailureNow{{Cause: farm.MissingHeader, Detail: "ffi.h", Hint: "apt: libffi-dev", Jobs: 2, Week: 1,
+			Package: "cffi", Version: "1.11.5", Target: target, Build: 21, At: at}},
+		Pace:   Pace{Built: []int64{0, 1}, Failed: []int64{0, 0}, Lost: []int64{0, 0}, Span: 3600},
+		Ingest: IngestNow{Source: "changelog", Serial: 29_000_000, Moved: &at, Asked: &at},
 	}
 }
 
@@ -122,6 +145,25 @@ func requestTable() string {
 		{exchangeBeat(), "Beat", "BeatReply"}, {exchangeReport(), "Report", "ReportReply"},
 	} {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %d at once |\n", slaveSubject("NAME", r.x.kind),
+			linked(r.question), linked(r.answer), bytesOf(int64(r.x.maxBytes)), r.x.within, r.x.parallel)
+	}
+	return b.String()
+}
+
+// questionTable is what people's programs may ask.
+func questionTable() string {
+	var b strings.Builder
+	b.WriteString("| subject | question | answer | at most | the asker gives up after | one master works on |\n|---|---|---|---|---|---|\n")
+	for _, r := range []struct {
+		subject          string
+		x                exchange
+		question, answer string
+	}{
+		{askSubject("ROLE", "NAME", kindSnapshot), exchangeLook(), "Look", "Snapshot"},
+		{askSubject("ROLE", "NAME", kindLog), exchangeLog(), "LogAsk", "LogPart"},
+		{steerSubject("NAME"), exchangeSteer(), "Steer", "Steered"},
+	} {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %d at once |\n", r.subject,
 			linked(r.question), linked(r.answer), bytesOf(int64(r.x.maxBytes)), r.x.within, r.x.parallel)
 	}
 	return b.String()

@@ -35,18 +35,19 @@ func rightsTable() []rights {
 			"farm.v1.event.> farm.v1.slave.pi-1.log.7 $SYS.>",
 	}, {
 		name: "pi-1", role: farm.RoleMonitor, // the name of a slave: still not his inbox
-		pub: "farm.v1.ask.snapshot farm.v1.ask.log",
-		noPub: "farm.v1.ask.control farm.v1.ask.control.pause farm.v1.slave.pi-1.control farm.v1.slave.pi-1.next farm.v1.slave.pi-1.log.7 " +
+		pub: "farm.v1.ask.monitor.pi-1.snapshot farm.v1.ask.monitor.pi-1.log",
+		noPub: "farm.v1.ask.control farm.v1.ask.control.pi-1 farm.v1.ask.control.anna farm.v1.ask.monitor.pi-2.snapshot farm.v1.ask.operator.pi-1.snapshot " +
+			"farm.v1.ask.monitor.pi-1 farm.v1.ask.snapshot farm.v1.slave.pi-1.control farm.v1.slave.pi-1.next farm.v1.slave.pi-1.log.7 " +
 			"farm.v1.event.built _INBOX.pi-1.x _INBOX.monitor_pi-1.x",
 		sub: "farm.v1.event.> farm.v1.slave.*.log.* farm.v1.slave.pi-1.log.7 _INBOX.monitor_pi-1.x.*",
-		noSub: "> farm.v1.> farm.v1.ask.> farm.v1.ask.snapshot farm.v1.slave.> farm.v1.slave.*.report farm.v1.slave.*.control " +
+		noSub: "> farm.v1.> farm.v1.ask.> farm.v1.ask.monitor.pi-1.snapshot farm.v1.ask.control.* farm.v1.slave.> farm.v1.slave.*.report farm.v1.slave.*.control " +
 			"_INBOX.> _INBOX.pi-1.> _INBOX.operator_pi-1.> $SYS.>",
 	}, {
 		name: "anna", role: farm.RoleOperator,
-		pub:   "farm.v1.ask.snapshot farm.v1.ask.control.pause",
-		noPub: "farm.v1.slave.pi-1.control farm.v1.slave.pi-1.report farm.v1.event.built _INBOX.pi-1.x",
+		pub:   "farm.v1.ask.operator.anna.snapshot farm.v1.ask.operator.anna.log farm.v1.ask.control.anna",
+		noPub: "farm.v1.ask.control.otto farm.v1.ask.operator.otto.log farm.v1.ask.monitor.anna.log farm.v1.ask.control farm.v1.slave.pi-1.control farm.v1.slave.pi-1.report farm.v1.event.built _INBOX.pi-1.x",
 		sub:   "farm.v1.event.> farm.v1.slave.*.log.* _INBOX.operator_anna.x.*",
-		noSub: "> farm.v1.ask.> farm.v1.slave.*.next _INBOX.> _INBOX.pi-1.> $SYS.>",
+		noSub: "> farm.v1.ask.> farm.v1.ask.control.anna farm.v1.slave.*.next _INBOX.> _INBOX.pi-1.> $SYS.>",
 	}}
 }
 

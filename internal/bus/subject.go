@@ -20,6 +20,8 @@ const (
 	kindReport  = "report"
 	kindControl = "control"
 	kindLog     = "log"
+
+	kindSnapshot = "snapshot" // of a monitor
 )
 
 // roleMaster is not in farm: nobody enrolls a master.

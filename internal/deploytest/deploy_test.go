@@ -27,17 +27,17 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const patience = 90 * time.Second
 
 // programs are the two programs, built from this tree.
-type programs struct{ master, slave string }
+type programs struct{ master, slave, monitor string }
 
 // TestDeployed builds the programs once for all that follows.
 func TestDeployed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "pinwheel/cmd/master", "pinwheel/cmd/slave")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "pinwheel/cmd/master", "pinwheel/cmd/slave", "pinwheel/cmd/monitor")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	p := programs{filepath.Join(dir, "master"), filepath.Join(dir, "slave")}
+	p := programs{filepath.Join(dir, "master"), filepath.Join(dir, "slave"), filepath.Join(dir, "monitor")}
 	for name, test := range map[string]func(*testing.T, programs){
 		"settings":                  testSettings,
 		"manual":                    testManual,

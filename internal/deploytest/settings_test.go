@@ -75,7 +75,7 @@ func testManual(t *testing.T, p programs) {
 		t.Fatal(err)
 	}
 	want := string(text)
-	for name, program := range map[string]string{"master": p.master, "slave": p.slave} {
+	for name, program := range map[string]string{"master": p.master, "slave": p.slave, "monitor": p.monitor} {
 		begin, end := "<!-- settings of "+name+" -->\n", "<!-- end -->"
 		head, rest, ok := strings.Cut(want, begin)
 		_, tail, whole := strings.Cut(rest, end)

@@ -50,9 +50,10 @@ type Config struct {
 	// ProjectLeases is how many jobs of one project may be leased at once, by all
 	// masters of the farm; 0: DefaultProjectLeases.
 	ProjectLeases int
-	Limits        farm.Limits   // of a build; zero: the defaults
-	Wait          time.Duration // for work, of a question; 0: a little less than a slave's patience
-	Wire          func() bool   // can slaves reach us right now? nil: always
+	Limits        farm.Limits     // of a build; zero: the defaults
+	Wait          time.Duration   // for work, of a question; 0: a little less than a slave's patience
+	Wire          func() bool     // can slaves reach us right now? nil: always
+	Tell          func(bus.Event) // whoever watches; may be nil
 	Log           zerolog.Logger
 }
 
@@ -102,6 +103,7 @@ func (d *Dispatcher) takeExpired(ctx context.Context) error {
 	n, err := d.cfg.Store.Sweep(ctx, d.cfg.Lease)
 	if n > 0 {
 		d.cfg.Log.Warn().Int64("leases", n).Msg("expired leases taken back")
+		d.tell(bus.Event{Kind: "lost", Detail: fmt.Sprintf("leases whose slave was not heard: %d", n)})
 	}
 	return err
 }
@@ -119,7 +121,15 @@ func (d *Dispatcher) Hello(ctx context.Context, name string, h bus.Hello) bus.We
 	for _, b := range h.Broken {
 		d.cfg.Log.Warn().Str("slave", name).Str("root", b.Root).Str("why", b.Why).Msg("slave cannot serve one of its targets")
 	}
+	d.tell(bus.Event{Kind: "hello", Slave: name, Detail: h.Version})
 	return w
+}
+
+// tell is for whoever watches; nothing depends on it.
+func (d *Dispatcher) tell(e bus.Event) {
+	if d.cfg.Tell != nil {
+		d.cfg.Tell(e)
+	}
 }
 
 func (d *Dispatcher) welcome(ctx context.Context, name string, h bus.Hello) (bus.Welcome, error) {

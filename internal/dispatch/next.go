@@ -31,6 +31,8 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 		crash.At(crash.DispatchLeased)
 		d.cfg.Log.Info().Str("slave", name).Int64("job", lease.Job).Str("package", lease.Package).
 			Str("version", lease.Version).Str("target", lease.Target.String()).Msg("leased")
+		d.tell(bus.Event{Kind: "leased", Package: lease.Package, Version: lease.Version, Target: lease.Target.String(), Slave: name,
+			Detail: fmt.Sprintf("build %d", lease.Build)})
 	}
 	return bus.NextReply{Lease: lease}
 }

@@ -219,11 +219,12 @@ type BuildRow struct {
 	Seconds   float64
 	Started   time.Time
 	Record    farm.Record // zero while it runs
+	Job       int64
 }
 
 const buildRows = `
 select b.id, p.name, r.version, t.name, s.name, coalesce(b.outcome, ''), b.cause, b.detail, b.hint, b.excerpt,
-       b.log_sha256, b.log_size, b.seconds, b.started_at, coalesce(b.record, '{}')
+       b.log_sha256, b.log_size, b.seconds, b.started_at, coalesce(b.record, '{}'), b.job_id
 from builds b
 join jobs j on j.id = b.job_id
 join releases r on r.id = j.release_id

@@ -19,6 +19,7 @@ type Requeue struct {
 	Priority farm.Priority // that they get; zero: the operator's
 	Actor    string
 	Words    string // the wish as it was put, for the audit trail
+	Queued   bool   // of a package that is named, the queued jobs and no others: they get the priority
 	DryRun   bool   // change nothing, and tell what would come of it
 	Few      int    // how many jobs are named
 }
@@ -105,7 +106,9 @@ func (s *Store) Requeue(ctx context.Context, w Requeue) (Requeued, error) {
 func (w Requeue) chosen() conditions {
 	c := w.conditions()
 	state := `j.state = 'failed'`
-	if w.Package != "" && !w.OnlyFailed() { // of all packages, no index has them
+	if w.Queued && w.Package != "" {
+		state = `j.state = 'queued'`
+	} else if w.Package != "" && !w.OnlyFailed() { // of all packages, no index has them
 		state = `(j.state = 'failed' or j.state = 'queued' and j.not_before > now())`
 	}
 	c.list = append(c.list, state)
