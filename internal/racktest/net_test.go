@@ -69,6 +69,7 @@ func (p *place) plug(sw *place, port int, address string) {
 	sw.ip("link set port%d master switch", port)
 	sw.ip("link set port%d up", port)
 	p.ip("address add %s/64 dev eth0 nodad", address)
+	p.ip("address add 10.77.0.%d/24 dev eth0", port) // without any, apt does not believe in 127.0.0.1
 	p.ip("link set eth0 up")
 }
 
