@@ -28,7 +28,8 @@ BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAG
 FLAGS_slave = -tags nethttpomithttp2 -gcflags=all=-l -gcflags=runtime/...= -gcflags=internal/runtime/...= -gcflags=crypto/...=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-arm armroot stories chaos real simulate check cross program man bench clean setup setup-arm setup-emulator \
+.PHONY: help build demo test test-arm armroot test-ansible stories chaos real simulate check check-ansible cross program man bench clean \
+        setup setup-arm setup-ansible setup-emulator \
         check-format check-vet check-lint check-table check-tidy check-race FORCE
 
 help: ## list the targets
@@ -57,6 +58,11 @@ armroot: setup-arm ## make a 32-bit ARM userland for slaves, once, and print its
 # Where a CPU is not ARM, everything in that userland is emulated, and slow.
 test-arm: setup setup-arm ## let a farm build for 32-bit ARM, and pip install there
 	@root=$$(scripts/armroot) && PINWHEEL_ARM_ROOT="$$root" $(GO) test -count=1 -timeout 30m -v $(TESTFLAGS) ./internal/armtest
+
+# The machines are namespaces of this one, which only root can make.
+test-ansible: setup setup-ansible ## put a farm on a rack of bare machines with the plays, and work with it
+	@tools=$$(scripts/ansible-tools) && root=$$(scripts/hostroot) && PINWHEEL_ANSIBLE="$$tools" PINWHEEL_HOST_ROOT="$$root" \
+		$(GO) test -count=1 -timeout 20m -v $(TESTFLAGS) ./internal/racktest
 
 # Half an hour on two cores. STORYSEED=N begins with another seed.
 STORIES   ?= 10000
@@ -110,6 +116,10 @@ check-table:
 check-tidy:
 	@$(GO) mod tidy -diff
 	@echo "tidy: ok"
+
+check-ansible: ## hold the plays to ansible-lint's profile for production
+	@tools=$$(scripts/ansible-tools) && cd ansible && PATH="$$tools:$$PATH" ansible-lint --nocolor --offline -q
+	@echo "ansible: ok"
 
 check-race: setup
 	@CGO_ENABLED=1 $(GO) test -race -short $(RACE)
@@ -165,6 +175,9 @@ setup:
 
 setup-arm:
 	@scripts/setup arm
+
+setup-ansible:
+	@scripts/setup ansible
 
 setup-emulator:
 	@scripts/setup emulator

@@ -5,6 +5,7 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/wheeltest"
 )
 
 // TestALogInItsReport is kept without being asked for, whatever became of the build.
@@ -68,7 +69,7 @@ func TestOnlyWhatCountsKeepsItsLog(t *testing.T) {
 	file, content := makeWheel(t, "demo", "1.0", "")
 	_, other := makeWheel(t, "demo", "1.0", "other")
 	log := func(r bus.Report, text string) bus.Report {
-		r.Log, r.LogData = fileOf("log", []byte(text)), []byte(text)
+		r.Log, r.LogData = wheeltest.Described("log", []byte(text)), []byte(text)
 		return r
 	}
 	for what, c := range map[string]struct {

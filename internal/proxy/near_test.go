@@ -154,8 +154,8 @@ func TestFarmAsIndex(t *testing.T) {
 	s := newServer(t, indexOf(nil), false)
 	p := newProxy(t, Config{})
 	p.Shield("127.0.0.1")
-	b := newBuild(t, p, farm.NetworkPublic, Index{"farm", s.URL + "/simple/"})
-	code, page := b.get("/farm/simple/foo/")
+	b := newBuild(t, p, farm.NetworkPublic, Index{"ours", s.URL + "/simple/"})
+	code, page := b.get("/ours/simple/foo/")
 	if code != http.StatusOK {
 		t.Fatalf("%d %s", code, page)
 	}

@@ -48,22 +48,7 @@ func (l Library) Make() []byte {
 	}
 	const at = 52 + 2*32
 	needsAt := uint32(at + len(names))
-	count := uint16(len(versions))
-	if l.Lying {
-		count = 0
-	}
-	needs := append(words16(1, count), words32(libc, 16, 0)...)
-	for i, name := range versions {
-		next := uint32(16)
-		if i == len(versions)-1 {
-			next = 0
-		}
-		flags := uint16(0)
-		if i < len(l.Versions) && strings.HasPrefix(l.Versions[i], "~") {
-			flags = 2
-		}
-		needs = append(append(append(needs, words32(0)...), words16(flags, 2)...), words32(name, next)...)
-	}
+	needs, count := l.needs(libc, versions)
 	dynamicAt := needsAt + uint32(len(needs))
 	entry(5, at)
 	if len(versions) > 0 {
@@ -88,6 +73,28 @@ func (l Library) Make() []byte {
 	out = append(out, words32(2, shown, dynamicAt, dynamicAt, length, length, 4, 4)...)
 	out = append(append(append(out, names...), needs...), dynamic...)
 	return append(out, sections...)
+}
+
+// needs is the section of versions that libc must have, whose names begin at these
+// places, and how many it says that there are.
+func (l Library) needs(libc uint32, versions []uint32) (needs []byte, count uint16) {
+	count = uint16(len(versions))
+	if l.Lying {
+		count = 0
+	}
+	needs = append(words16(1, count), words32(libc, 16, 0)...)
+	for i, name := range versions {
+		next := uint32(16)
+		if i == len(versions)-1 {
+			next = 0
+		}
+		flags := uint16(0)
+		if i < len(l.Versions) && strings.HasPrefix(l.Versions[i], "~") {
+			flags = 2
+		}
+		needs = append(append(append(needs, words32(0)...), words16(flags, 2)...), words32(name, next)...)
+	}
+	return needs, count
 }
 
 // piece is where the name number i begins, of all ends of the long ones.

@@ -1,0 +1,273 @@
+package racktest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pinwheel/internal/pypitest"
+)
+
+const (
+	// patience bounds every wait; a test that passes never waits so long.
+	patience = 3 * time.Minute
+
+	farmName    = "farm.example"
+	farmAddress = "fd00:77::10"
+	deskAddress = "fd00:77::1"
+)
+
+// rack is the machines, and the desk of the operator, whose network has them.
+type rack struct {
+	t        *testing.T
+	dir      string // of the operator
+	tools    string // the folder with ansible-playbook
+	root     string // the bare Debian
+	key      string // the operator's
+	known    string // known_hosts
+	mirror   string // of Debian, as machines reach it
+	index    *pypitest.Server
+	lent     []string // addresses of this process's loopback
+	desk     *place
+	machines map[string]*machine
+	hosts    map[string]map[string]any // variables of the slaves in the inventory
+}
+
+// newRack is a rack without machines.
+func newRack(t *testing.T) *rack {
+	t.Helper()
+	tools, root := os.Getenv("PINWHEEL_ANSIBLE"), os.Getenv("PINWHEEL_HOST_ROOT")
+	if tools == "" || root == "" {
+		t.Skip("PINWHEEL_ANSIBLE and PINWHEEL_HOST_ROOT are not set: `make test-ansible` sets them")
+	}
+	// Short, since ssh keeps sockets below it.
+	dir, err := os.MkdirTemp("", "rack-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r := &rack{t: t, dir: dir, tools: tools, root: root, key: filepath.Join(dir, "key"), known: filepath.Join(dir, "known_hosts"),
+		index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
+	r.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", r.key)
+	proxy := newMirror(t)
+	r.mirror = proxy.URL
+	r.lent = []string{strings.TrimPrefix(proxy.URL, "http://"), strings.TrimPrefix(r.index.Base(), "http://")}
+	r.desk = newSwitch(t, deskAddress)
+	return r
+}
+
+func (r *rack) mkdir(dir string, mode os.FileMode) {
+	r.t.Helper()
+	if err := os.MkdirAll(dir, mode); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rack) write(path, text string, mode os.FileMode) {
+	r.t.Helper()
+	r.mkdir(filepath.Dir(path), 0o755)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// must runs a program of this machine to its end.
+func (r *rack) must(argv ...string) string {
+	r.t.Helper()
+	out, err := exec.CommandContext(r.t.Context(), argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%v: %v\n%s", argv, err, out)
+	}
+	return string(out)
+}
+
+// knows has the operator know a machine by its key.
+func (r *rack) knows(line string) {
+	r.t.Helper()
+	f, err := os.OpenFile(r.known, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(line)
+		f.Close()
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// build makes the programs in a folder of the operator's.
+func (r *rack) build(folder, version string, more []string, programs ...string) string {
+	r.t.Helper()
+	dir := filepath.Join(r.dir, folder)
+	r.mkdir(dir, 0o755)
+	for _, p := range programs {
+		argv := append([]string{"build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w -X pinwheel/internal/cli.version=" + version,
+			"-o", filepath.Join(dir, "pinwheel-"+p)}, more...)
+		cmd := exec.CommandContext(r.t.Context(), "go", append(argv, "pinwheel/cmd/"+p)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			r.t.Fatalf("go build: %v\n%s", err, out)
+		}
+	}
+	return dir
+}
+
+// inventory writes the inventory with these slaves, and returns its path.
+func (r *rack) inventory(vars map[string]any, slaves ...string) string {
+	r.t.Helper()
+	all := map[string]any{
+		"farm_host": farmName, "farm_targets": []string{r.target()},
+		"ansible_user": "root", "ansible_ssh_private_key_file": r.key,
+		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
+		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
+		"master_upstream":         r.index.URL(), "web_names": []string{"DNS:" + farmName, "IP:" + farmAddress},
+	}
+	maps.Copy(all, vars)
+	hosts := map[string]any{}
+	for _, name := range slaves {
+		hosts[name] = r.reach(name, r.hosts[name])
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"all":      map[string]any{"vars": all},
+		"master":   map[string]any{"hosts": map[string]any{"farm": r.reach("farm", nil)}},
+		"database": map[string]any{"children": map[string]any{"master": map[string]any{}}},
+		"web":      map[string]any{"children": map[string]any{"master": map[string]any{}}},
+		"slaves":   map[string]any{"hosts": hosts},
+	}, "", " ")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	path := filepath.Join(r.dir, "inventory.json")
+	r.write(path, string(text), 0o600)
+	return path
+}
+
+func (r *rack) reach(name string, vars map[string]any) map[string]any {
+	all := map[string]any{}
+	maps.Copy(all, vars)
+	if m := r.machines[name]; m != nil {
+		all["ansible_host"], all["ansible_port"] = m.address, m.port
+	}
+	return all
+}
+
+// target is what the machines' own Python is: that of Debian 12.
+func (r *rack) target() string {
+	return map[string]string{"amd64": "cp311-linux_x86_64", "arm64": "cp311-linux_aarch64", "armhf": "cp311-linux_armv7l"}[strings.TrimSpace(r.must("dpkg", "--print-architecture"))]
+}
+
+// tally is a machine's line of a play's recap.
+type tally struct{ ok, changed, unreachable, failed int }
+
+// played is what a play did.
+type played struct {
+	t     *testing.T
+	what  string
+	code  int
+	text  string
+	recap map[string]tally
+	took  time.Duration
+}
+
+var aRecap = regexp.MustCompile(`(?m)^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)`)
+
+// play runs a playbook as the operator does, to its end.
+func (r *rack) play(book string, args ...string) played {
+	r.t.Helper()
+	folder, err := filepath.Abs("../../ansible")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience)
+	defer cancel()
+	// In a PID namespace of its own: the connections that ssh keeps open end with it.
+	argv := append([]string{"--pid", "--mount-proc", "--fork", "--kill-child", "--", filepath.Join(r.tools, "ansible-playbook"), filepath.Join(folder, book)}, args...)
+	cmd := exec.CommandContext(ctx, "unshare", argv...)
+	cmd.Dir = r.dir
+	cmd.Env = []string{"PATH=" + r.tools + ":" + os.Getenv("PATH"), "HOME=" + r.dir, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG=" + filepath.Join(folder, "ansible.cfg"),
+		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + r.dir}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	began := time.Now()
+	r.desk.run(func() { err = cmd.Start() })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code tells
+	p := played{t: r.t, what: book + " " + strings.Join(args, " "), code: cmd.ProcessState.ExitCode(), text: out.String(), recap: map[string]tally{}, took: time.Since(began)}
+	for _, m := range aRecap.FindAllStringSubmatch(p.text, -1) {
+		var n [4]int
+		for i := range n {
+			n[i], _ = strconv.Atoi(m[i+2]) // digits
+		}
+		p.recap[m[1]] = tally{n[0], n[1], n[2], n[3]}
+	}
+	r.t.Logf("%s: exit status %d after %.1f s, %v", p.what, p.code, p.took.Seconds(), p.recap)
+	return p
+}
+
+// well wants a play without any failure.
+func (p played) well() played {
+	p.t.Helper()
+	if p.code != 0 {
+		p.t.Fatalf("%s: exit status %d\n%s", p.what, p.code, p.text)
+	}
+	return p
+}
+
+// idle wants a play that changed nothing.
+func (p played) idle() {
+	p.t.Helper()
+	p.well()
+	for name, c := range p.recap {
+		if c.changed != 0 {
+			p.t.Errorf("%s changed %d things of %s:\n%s", p.what, c.changed, name, p.text)
+			return
+		}
+	}
+}
+
+// says wants one line of the play that has all the words, and says of whom.
+func (p played) says(of string, words ...string) {
+	p.t.Helper()
+	for line := range strings.Lines(p.text) {
+		if strings.HasPrefix(line, "fatal: ["+of) && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			return
+		}
+	}
+	p.t.Errorf("%s: no line of %s with %q:\n%s", p.what, of, words, p.text)
+}
+
+// eventually asks again and again: what is waited for happens on another machine, which
+// tells nobody.
+func (r *rack) eventually(what string, ok func() bool) {
+	r.t.Helper()
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			r.t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// asked is a command of the master, on its machine.
+func (r *rack) asked(command string) string {
+	r.t.Helper()
+	return r.machines["farm"].do(fmt.Sprintf("cd / && runuser -u pinwheel -- pinwheel-master %s --config /etc/pinwheel/master.toml", command))
+}
