@@ -32,7 +32,8 @@ func OpenProgram(path string) (Program, error) {
 }
 
 func readProgram(r io.ReaderAt, size int64) (Program, error) {
-	f := &file{r: r, size: size}
+	budget := DefaultBudget()
+	f := &file{r: r, size: size, budget: &budget}
 	if err := f.header(); err != nil {
 		return Program{}, err
 	}

@@ -13,7 +13,7 @@ func TestRack(t *testing.T) {
 	programs := r.build("bin", "1.0.0", nil, "master", "slave")
 	r.write(r.dir+"/dev-packages.yml", "packages:\n  - {name: libffi-dev, reason: ffi.h, recipes: [demo]}\n", 0o644)
 	vars := map[string]any{
-		"farm_programs":       map[string]string{"x86_64": programs, "aarch64": programs, "armv7l": programs},
+		"farm_programs":     map[string]string{"x86_64": programs, "aarch64": programs, "armv7l": programs},
 		"farm_dev_packages": r.dir + "/dev-packages.yml",
 	}
 	r.add("farm", 10, 22, sick{})
