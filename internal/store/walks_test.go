@@ -95,7 +95,7 @@ func TestListNamesMeetsTheWorklist(t *testing.T) {
 	w := newWorld(t)
 	w.announce(5, "known", "newer")
 	for _, r := range w.take(10) {
-		w.must(w.PutOff(t.Context(), r.Name, r.Revision, time.Hour, "trouble"))
+		w.must(w.PutOff(t.Context(), r.Name, r.Revision, 1, time.Hour, "trouble"))
 	}
 	_, err := w.ListNames(t.Context(), true,
 		list(nil, store.NameSerial{Name: "known", Serial: 5}, store.NameSerial{Name: "newer", Serial: 6}), store.MissingLimit{})
