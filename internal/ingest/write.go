@@ -139,8 +139,13 @@ func (f *Follower) agreeOn(ctx context.Context, batch []*task) (changed []*task,
 		f.log.Info().Int("packages", len(d.by)).Int64("releases", out.Releases).Int64("queued", out.Queued).
 			Int64("removed", out.Removed).Int64("aborted", out.Aborted).Msg("agreed with the upstream")
 	}
-	for _, name := range out.Changed {
-		changed = append(changed, d.by[name])
+	for _, it := range batch {
+		switch {
+		case slices.Contains(out.Changed, it.name()):
+			changed = append(changed, it)
+		case !it.partly:
+			f.spelled.forget(it.name(), it.spelling)
+		}
 	}
 	return changed, nil
 }
