@@ -23,7 +23,7 @@ func (t teller) upstream(st store.UpstreamStatus) {
 	for _, p := range st.Troubled {
 		again := span(time.Duration(p.Again) * time.Second)
 		t.wrapped("%s, %s, again in %s: %s", p.Package, counted(int64(p.Tries), "try", "tries"), again,
-			strings.TrimPrefix(p.Trouble, "read project "+p.Package+": "))
+			strings.Replace(p.Trouble, "read project "+p.Package+": ", "", 1))
 	}
 	left := int64(0)
 	for _, r := range st.Reading {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -26,6 +25,7 @@ type task struct {
 	unchanged bool          // what the farm has is still true
 	planned   bool          // the upstream was not asked
 	partly    bool          // what project lacks is not to be believed, and it stays on the list
+	spelling  string        // of the name, as events had it when it was read
 	size      int64         // about, of project in memory
 }
 
@@ -208,9 +208,10 @@ func (r *reader) fetch(ctx context.Context, it *task) bool {
 	}
 	stale := errors.Is(err, pypi.ErrStale)
 	r.hear(ctx, err)
+	r.spelled.spell(it, &p)
 	switch {
 	case err == nil && r.ghost(it, p.Status), errors.Is(err, pypi.ErrUnchanged) && r.ghost(it, it.known.Status):
-		r.putOff(ctx, it, step(r.times.stale, it.reading.Tries), "the list of names lacks it, and a cache still has its page")
+		r.doubt(ctx, it, step(r.times.stale, inARow(it.reading, stillCached)), stillCached)
 	case err == nil && unsure(it, p):
 		// Put off first: who is killed in between has written less, and reads it again.
 		r.putOff(ctx, it, doubled(r.times.unread, r.times.unreadMost, it.reading.Tries), notTold)
@@ -227,7 +228,7 @@ func (r *reader) fetch(ctx context.Context, it *task) bool {
 	case errors.Is(err, pypi.ErrNotFound):
 		return r.missing(ctx, it, err)
 	case stale:
-		r.putOff(ctx, it, step(r.times.stale, it.reading.Tries), err.Error())
+		r.old(ctx, it, err)
 	case errors.Is(err, pypi.ErrUnavailable):
 		r.putOff(ctx, it, max(doubled(r.times.unread, r.times.unreadMost, it.reading.Tries), after(err, r.times.unreadMost)), err.Error())
 	default:
@@ -248,8 +249,9 @@ func (r *reader) request(ctx context.Context, it *task) (p pypi.Project, err err
 	}()
 	var seen pypi.Seen
 	// Without all releases, an unchanged page would not bring those that are missing;
-	// and of what is held back it may mean something else now.
-	if it.known.ID != 0 && (it.known.Followed || !it.reading.Follow) && !heldBefore(it.known) {
+	// and of what is held back it may mean something else now. An old page that is taken
+	// at last must tell its serial, by which the next walk finds it to be old.
+	if it.known.ID != 0 && (it.known.Followed || !it.reading.Follow) && !heldBefore(it.known) && !r.givenUp(it) {
 		seen = pypi.Seen{ETag: it.known.ETag, Serial: it.known.Serial}
 	}
 	p, err = r.cfg.Index.ProjectAt(ctx, it.name(), seen, r.wanted(it))
@@ -262,75 +264,9 @@ func (r *reader) request(ctx context.Context, it *task) (p pypi.Project, err err
 	return p, err
 }
 
-// wanted is the serial that an answer must have. One that was announced and shows
-// on no page is given up some time; one that we have seen is not, or an old cache
-// would undo what is known.
-func (r *reader) wanted(it *task) int64 {
-	if it.reading.Tries >= len(r.times.stale) {
-		return it.known.Serial
-	}
-	return max(it.reading.Serial, it.known.Serial)
-}
-
-// ghost says whether a page may be a cache's, of a project that the list of names
-// lacks. Of those that are there it lacks the quarantined only. It is asked for a few
-// times more before it is believed: nothing else would tell that the project is gone.
-func (r *reader) ghost(it *task, status string) bool {
-	rd := it.reading
-	return rd.Gone && rd.Serial == 0 && status != statusQuarantined && rd.Tries < len(r.times.stale)
-}
-
-// missing judges a 404. One that was announced is believed; one that was not may
-// come from a cache or a broken front, so it must be seen twice.
-func (r *reader) missing(ctx context.Context, it *task, err error) bool {
-	rd := it.reading
-	if it.known.ID == 0 {
-		// A project whose creation was announced: caches remember that it was not there.
-		if rd.Serial > 0 && !rd.Gone && rd.Tries < len(r.times.stale)-2 {
-			r.putOff(ctx, it, step(r.times.stale, rd.Tries), err.Error())
-			return false
-		}
-		return true // nothing to write but that it was read
-	}
-	it.gone = true
-	return rd.Gone || r.lost(ctx, it, notThere)
-}
-
-// lost judges an answer that takes everything of a known project away, though nobody
-// announced it: only the second such answer is believed, and only of a few projects.
-func (r *reader) lost(ctx context.Context, it *task, how string) bool {
-	if it.reading.Tries == 0 || it.reading.Trouble != how {
-		r.putOff(ctx, it, r.times.twice, how)
-		return false
-	}
-	if !r.mass.take(r.now()) {
-		text := fmt.Sprintf("more than %d known projects are not there any more, and nobody announced it: too many to be believed", massLimit)
-		r.faults.count("names-missing", text)
-		r.putOff(ctx, it, massWindow, how)
-		return false
-	}
-	r.log.Info().Str("package", it.name()).Msg("the upstream has nothing of it any more, though it did not say so")
-	return true
-}
-
-// What may be wrong with a known project whose files are there no more.
-const (
-	notThere  = "the upstream does not have it any more; it is asked once more before that is believed"
-	emptyPage = "the upstream's page names none of its files any more; it is asked once more before that is believed"
-)
-
-// emptied says whether a page lacks all files of a project that had some, and does
-// not say itself that something has changed since: that is how a mirror answers that
-// has lost its own upstream, or whose addresses are of another shape.
-func emptied(known store.Known, p pypi.Project) bool {
-	had := func(r store.KnownRelease) bool { return hadFiles(&r) && !r.Quarantined }
-	return p.Status != statusQuarantined && p.Serial <= known.Serial && slices.ContainsFunc(known.Releases, had) &&
-		!slices.ContainsFunc(p.Releases, func(r pypi.Release) bool { return !empty(r) })
-}
-
 // putOff leaves a project for later.
 func (f *Follower) putOff(ctx context.Context, it *task, pause time.Duration, trouble string) {
-	err := f.cfg.Store.PutOff(ctx, it.name(), it.reading.Revision, jitter(pause, 8), short(trouble))
+	err := f.cfg.Store.PutOff(ctx, it.name(), it.reading.Revision, it.reading.Tries+1, jitter(pause, 8), short(trouble))
 	if err != nil && ctx.Err() == nil {
 		f.log.Error().Err(err).Msg("project not put off") // then its lease ends
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"pinwheel/internal/crash"
-	"pinwheel/internal/pypi"
 	"pinwheel/internal/store"
 )
 
@@ -66,20 +65,28 @@ func (f *Follower) settle(ctx context.Context, batch []*task) (left []*task, err
 		if err != nil {
 			return nil, err
 		}
-		for _, it := range batch {
-			it.known = knownAs(known, it.name())
-		}
 		// What was said or written meanwhile may be newer than the page: it is read again.
 		batch = slices.DeleteFunc(batch, func(it *task) bool {
-			return it.project != nil && (!it.partly && unsure(it, *it.project) || outdated(it.known, *it.project))
+			before := it.known
+			it.known = knownAs(known, it.name())
+			return outdated(it, before)
 		})
 	}
 	return batch, nil
 }
 
-// outdated says whether a newer page was written than this one, by a master that
-// followed before us or that has taken over.
-func outdated(known store.Known, p pypi.Project) bool { return p.Serial > 0 && p.Serial < known.Serial }
+// outdated says whether something newer was heard or written than what was read, by a
+// master that followed before us or that has taken over. Before is what was known when
+// it was decided on.
+func outdated(it *task, before store.Known) bool {
+	switch p := it.project; {
+	case p != nil:
+		return !it.partly && unsure(it, *p) || p.Serial > 0 && p.Serial < it.known.Serial
+	case it.gone: // that it is there is newer
+		return it.known.Serial > before.Serial || before.ID == 0 && it.known.ID != 0
+	}
+	return false
+}
 
 // settleOnce returns those that others changed meanwhile.
 func (f *Follower) settleOnce(ctx context.Context, batch []*task) (changed []*task, err error) {
@@ -132,8 +139,13 @@ func (f *Follower) agreeOn(ctx context.Context, batch []*task) (changed []*task,
 		f.log.Info().Int("packages", len(d.by)).Int64("releases", out.Releases).Int64("queued", out.Queued).
 			Int64("removed", out.Removed).Int64("aborted", out.Aborted).Msg("agreed with the upstream")
 	}
-	for _, name := range out.Changed {
-		changed = append(changed, d.by[name])
+	for _, it := range batch {
+		switch {
+		case slices.Contains(out.Changed, it.name()):
+			changed = append(changed, it)
+		case !it.partly:
+			f.spelled.forget(it.name(), it.spelling)
+		}
 	}
 	return changed, nil
 }

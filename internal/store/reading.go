@@ -169,14 +169,14 @@ func scanReading(row pgx.CollectableRow) (Reading, error) {
 	return r, err
 }
 
-// PutOff has a project read later, because reading it went wrong. If it was asked
-// for again since it was taken, which its revision tells, nothing changes: it is
-// due already.
-func (s *Store) PutOff(ctx context.Context, name string, revision int64, pause time.Duration, trouble string) error {
+// PutOff has a project read later, because reading it went wrong, so many times by
+// now. If it was asked for again since it was taken, which its revision tells, nothing
+// changes: it is due already.
+func (s *Store) PutOff(ctx context.Context, name string, revision int64, tries int, pause time.Duration, trouble string) error {
 	const q = `
-update reading set not_before = now() + $3::interval, taken = false, tries = tries + 1, trouble = $4
+update reading set not_before = now() + $4::interval, taken = false, tries = $3, trouble = $5
 where name = $1 and revision = $2`
-	if _, err := s.pool.Exec(ctx, q, name, revision, pause, trouble); err != nil {
+	if _, err := s.pool.Exec(ctx, q, name, revision, tries, pause, trouble); err != nil {
 		return fmt.Errorf("put off reading %s: %w", name, translate(err))
 	}
 	return nil

@@ -109,7 +109,7 @@ func TestAnnouncedWhileRead(t *testing.T) {
 		t.Errorf("at serial %d", again[0].Serial)
 	}
 	// Nor does what went wrong with the first reading put off the second.
-	w.must(w.PutOff(t.Context(), "demo", taken[0].Revision, time.Hour, "old news"))
+	w.must(w.PutOff(t.Context(), "demo", taken[0].Revision, 1, time.Hour, "old news"))
 	w.announce(3, "demo")
 	if again := w.take(10); len(again) != 1 || again[0].Trouble != "" {
 		t.Errorf("%+v", again)
@@ -185,7 +185,7 @@ func TestTakeReading(t *testing.T) {
 	if diff := cmp.Diff([]string{"walk"}, names(rs)); diff != "" {
 		t.Errorf("after the lease:\n%s", diff)
 	}
-	w.must(w.PutOff(t.Context(), "walk", rs[0].Revision, time.Hour, "the page does not parse"))
+	w.must(w.PutOff(t.Context(), "walk", rs[0].Revision, 1, time.Hour, "the page does not parse"))
 	if rs := w.take(5); len(rs) > 0 {
 		t.Errorf("what was put off is due: %+v", rs)
 	}
@@ -257,7 +257,7 @@ func TestHasten(t *testing.T) {
 	w := newWorld(t)
 	w.announce(1, "away", "twice", "well")
 	for name, trouble := range map[string]string{"away": "503", "twice": "404, once more in an hour"} {
-		w.must(w.PutOff(t.Context(), name, 0, time.Hour, trouble))
+		w.must(w.PutOff(t.Context(), name, 0, 1, time.Hour, trouble))
 	}
 	w.must(w.Hasten(t.Context(), "404, once more in an hour"))
 	list, err := w.Troubled(t.Context(), 9)
@@ -339,7 +339,7 @@ func TestFreeReading(t *testing.T) {
 	w.must(err)
 	for _, r := range w.take(3) {
 		if r.Name != "fresh" {
-			w.must(w.PutOff(t.Context(), r.Name, r.Revision, time.Hour, "it went wrong"))
+			w.must(w.PutOff(t.Context(), r.Name, r.Revision, 1, time.Hour, "it went wrong"))
 		}
 	}
 	w.must(w.exec(`update reading set not_before = now() - interval '1 second' where name = 'troubled'`))
@@ -372,7 +372,7 @@ func TestStillToRead(t *testing.T) {
 	}
 	taken, err := w.TakeReading(t.Context(), 1, time.Minute)
 	w.must(err)
-	w.must(w.PutOff(t.Context(), "six", taken[0].Revision, time.Hour, "not there"))
+	w.must(w.PutOff(t.Context(), "six", taken[0].Revision, 1, time.Hour, "not there"))
 	if more(farm.UrgencyWalk) {
 		t.Error("what went wrong keeps the walk open")
 	}

@@ -38,7 +38,7 @@ func TestWant(t *testing.T) {
 	}
 	// Asked for again, nothing that was read or put off is read again.
 	w.agree(w.fresh("new"))
-	w.must(w.PutOff(t.Context(), "hand", 0, time.Hour, "its page does not parse"))
+	w.must(w.PutOff(t.Context(), "hand", 0, 1, time.Hour, "its page does not parse"))
 	_, err = w.Want(t.Context(), []string{"known", "new", "hand", "new", "event", "aged"})
 	w.must(err)
 	if again := w.take(10); len(again) > 0 {
@@ -73,7 +73,7 @@ func TestStatusOfUpstream(t *testing.T) {
 	}
 	w.announce(7, "demo", "other")
 	w.must(w.HeardUpstream(t.Context(), "changelog", ""))
-	w.must(w.PutOff(t.Context(), "demo", 0, time.Hour, "its page does not parse"))
+	w.must(w.PutOff(t.Context(), "demo", 0, 1, time.Hour, "its page does not parse"))
 	w.must(w.CountFaults(t.Context(), []store.UpstreamFault{{Kind: "not-json", Count: 2, Detail: "why"}}))
 	for _, end := range []bool{true, true, false} {
 		walk, err := w.BeginWalk(t.Context(), "backfill")

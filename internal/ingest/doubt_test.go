@@ -1,0 +1,128 @@
+package ingest
+
+import (
+	"net/http"
+	"testing"
+
+	"pinwheel/internal/pypitest"
+	"pinwheel/internal/store"
+)
+
+// TestCreatedAnew: a project that is removed and at once created anew is there, though
+// a cache remembers for a while that it was not, and the farm still has the former one.
+func TestCreatedAnew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.begun()
+	r.upstream.MustAdd(t, "-- demo==1.0 --\n")
+	stop := r.start()
+	r.untilJobs(queued("demo 1.0"))
+	stop()
+	r.must(r.upstream.Remove("demo"))
+	r.upstream.Stale("demo", 3)
+	r.upstream.MustAdd(t, "-- demo==2.0 --\n")
+	r.start()
+	r.untilJobs(queued("demo 2.0"))
+}
+
+// TestGoneAfterAll: that a project is not there is believed in the end, whatever was
+// announced of it.
+func TestGoneAfterAll(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.begun()
+	r.upstream.MustAdd(t, "-- demo==1.0 --\n-- other==1.0 --\n")
+	r.start()
+	r.untilJobs(queued("demo 1.0"), queued("other 1.0"))
+	asked := r.upstream.Requests("/simple/demo/")
+	r.upstream.Break("/simple/demo/", pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusNotFound})
+	r.upstream.Announce(pypitest.Event{Name: "demo", Action: "docupdate"})
+	r.untilJobs(queued("other 1.0"))
+	if n := r.upstream.Requests("/simple/demo/") - asked; n != 7 { // as often as of one that nobody knows, and twice
+		t.Errorf("asked for %d times", n)
+	}
+}
+
+// TestOutageBeforeOldPages: an upstream that was away for long makes a cache's page no
+// truer than it is at other times.
+func TestOutageBeforeOldPages(t *testing.T) {
+	t.Parallel()
+	const away = 9
+	for name, before := range map[string]string{"no page": "", "an old page": "-- demo==1.0 --\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, v7)
+			r.begun()
+			r.upstream.MustAdd(t, before+"-- other==1.0 --\n")
+			r.start()
+			want := []string{queued("other 1.0")}
+			if before != "" {
+				want = append(want, queued("demo 1.0"))
+			}
+			r.untilJobs(want...)
+			r.upstream.Stale("demo", away+2)
+			r.upstream.Break("/simple/demo/", pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusInternalServerError, Times: away})
+			r.upstream.MustAdd(t, "-- demo==2.0 --\n")
+			r.untilJobs(append(want, queued("demo 2.0"))...)
+		})
+	}
+}
+
+// TestOldPageIsNotNew: a page that stays old for so long that it is taken as it is
+// does not count as what was announced: the next walk sees that it is not, also if all
+// that was heard of it is that it is unchanged.
+func TestOldPageIsNotNew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.begun()
+	r.upstream.MustAdd(t, "-- demo==1.0 --\n")
+	r.start()
+	r.untilJobs(queued("demo 1.0"))
+	r.upstream.Stale("demo", len(r.times.stale)+1)
+	r.upstream.MustAdd(t, "-- demo==2.0 --\n")
+	r.until("it is given up", func() bool {
+		left, err := r.store.ReadingLeft(t.Context())
+		return err == nil && len(left) == 0 && r.following().Serial == r.upstream.Serial("")
+	})
+	r.untilJobs(queued("demo 1.0"))
+	_, err := r.store.BeginWalk(t.Context(), walkNightly)
+	r.must(err)
+	wake(r.look)
+	r.untilJobs(queued("demo 1.0"), queued("demo 2.0"))
+}
+
+// TestGoneBeforeWritten: that a project is gone does not undo what another master has
+// read of it since.
+func TestGoneBeforeWritten(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.begun()
+	r.upstream.MustAdd(t, "-- demo==1.0 --\n")
+	stop := r.start()
+	r.untilJobs(queued("demo 1.0"))
+	stop()
+	known, err := r.store.KnownProjects(t.Context(), []string{"demo"})
+	r.must(err)
+	gone := &task{reading: store.Reading{Name: "demo", Gone: true}, known: knownAs(known, "demo"), gone: true}
+	r.upstream.MustAdd(t, "-- demo==2.0 --\n")
+	stop = r.start()
+	r.untilJobs(queued("demo 1.0"), queued("demo 2.0"))
+	stop()
+	left, err := r.settle(t.Context(), []*task{gone})
+	r.must(err)
+	if len(left) > 0 {
+		t.Error("not settled")
+	}
+	r.untilJobs(queued("demo 1.0"), queued("demo 2.0"))
+}
+
+func TestInARow(t *testing.T) {
+	t.Parallel()
+	for trouble, want := range map[string]int{
+		"": 0, oldAnswer: 3, oldAnswer + ": GET …: 404": 3, "GET …: 500, not " + oldAnswer: 0, notThere: 0,
+	} {
+		if got := inARow(store.Reading{Trouble: trouble, Tries: 3}, oldAnswer); got != want {
+			t.Errorf("%q: %d, want %d", trouble, got, want)
+		}
+	}
+}
