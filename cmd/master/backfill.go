@@ -141,7 +141,7 @@ func (b *backfill) run(ctx context.Context, h *home, log zerolog.Logger) (err er
 // can forget it.
 func (b *backfill) ask(ctx context.Context) error {
 	if b.from != "" {
-		wanted, err := b.st.Want(ctx, b.names)
+		wanted, err := b.st.Want(ctx, b.names, actor())
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (b *backfill) ask(ctx context.Context) error {
 		b.followed = wanted.Followed
 		return nil
 	}
-	w, err := b.st.BeginWalk(ctx, ingest.WalkBackfill)
+	w, err := b.st.AskWalk(ctx, ingest.WalkBackfill, actor())
 	if err != nil {
 		return err
 	}

@@ -164,6 +164,9 @@ func numberWords(action, key string) string {
 			return "failed of what it cannot help, and stay"
 		}
 	}
+	if action == store.ActionBackfill {
+		return map[string]string{"chosen": "to be read", "followed": "followed already"}[key]
+	}
 	if key == "forgot" {
 		return "forgot what they need of memory"
 	}

@@ -201,9 +201,10 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	m.collector = collect.New(collect.Config{
 		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Rules: m.rules.now, Log: m.log,
 		Scratch: m.Settings.StateDir,
-		Retry:   farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout},
-		Tell:    m.tell,
-		Abort:   func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
+		Retry: farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout,
+			BuildMemory: m.Settings.limits().Memory},
+		Tell:  m.tell,
+		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
 	m.publisher, err = publish.New(publish.Config{

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -178,12 +179,49 @@ return wheel(d)
 					if (r.Outcome == farm.OutcomeBuilt) != built[network] {
 						t.Errorf("%+v\n%s", r.Failure, r.Excerpt)
 					}
-					if r.Outcome == farm.OutcomeFailed && (r.Failure.Cause != farm.Network || r.Record.CauseFrom != farm.FromBuilder) {
+					if r.Outcome == farm.OutcomeFailed && (!r.Failure.Fenced() || r.Record.CauseFrom != farm.FromBuilder) {
 						t.Errorf("%+v, from %s", r.Failure, r.Record.CauseFrom)
+					}
+					if refused := refusedHost(r.Record); r.Outcome == farm.OutcomeFailed {
+						for what, text := range map[string]string{"detail": r.Failure.Detail, "excerpt": r.Excerpt, "log": readLog(t, b)} {
+							if refused == "" || !strings.Contains(text, "refused by the fence: "+refused+": ") {
+								t.Errorf("the %s does not name the host %q: %s", what, refused, text)
+							}
+						}
 					}
 				})
 			}
 		}
+	}
+}
+
+// refusedHost is the first host that a build was refused.
+func refusedHost(r farm.Record) string {
+	for _, c := range r.Contacts {
+		if c.Refused {
+			return c.Host
+		}
+	}
+	return ""
+}
+
+// TestRefusalsAreFew: a build that wants to go everywhere does not fill its excerpt with
+// that, nor the reader's terminal.
+func TestRefusalsAreFew(t *testing.T) {
+	t.Parallel()
+	contacts := []farm.Contact{{Host: "ok.example:443"}, {Host: "down.example:443", Why: "connection refused"}}
+	if said := refusals(contacts); said != nil {
+		t.Errorf("%q", said)
+	}
+	for i := range 9 {
+		contacts = append(contacts, farm.Contact{Host: fmt.Sprintf("a%d.example:443", i), Refused: true, Why: "no\n\x1b[2J" + strings.Repeat("x", 5000)})
+	}
+	lines := strings.Split(strings.TrimSpace(string(refusals(contacts))), "\n")
+	if len(lines) != mostRefusals+1 || !strings.HasPrefix(lines[0], "[refused by the fence: a0.example:443: no x") || lines[3] != "[refused by the fence: 6 hosts more]" {
+		t.Errorf("%q", lines)
+	}
+	if n := len(strings.Join(lines, "\n")); n > 1100 {
+		t.Errorf("%d bytes", n)
 	}
 }
 

@@ -39,10 +39,37 @@ func (b Build) pipWheel(ctx context.Context, x *box) (f finished, err error) {
 		return finished{}, err
 	}
 	f.ended = b.now()
+	log.add(refusals(f.taken.Contacts))
 	if f.stop.Cause != "" {
 		log.add(fmt.Appendf(nil, "\n[stopped: %s: %s]\n", f.stop.Cause, strings.TrimSuffix(f.stop.Detail+"; "+f.stop.Hint, "; ")))
 	}
 	return f, nil
+}
+
+// mostRefusals is how many hosts the log names that a build was refused: its end is what
+// the excerpt is made of.
+const mostRefusals = 3
+
+// refusals says in the log whom the build was refused: what it made of that itself are
+// the words of a program that knows of no fence. The record has all of them.
+func refusals(contacts []farm.Contact) []byte {
+	var said []byte
+	n := 0
+	for _, c := range contacts {
+		if !c.Refused {
+			continue
+		}
+		if n++; n <= mostRefusals {
+			said = fmt.Appendf(said, "[%.300s]\n", farm.Clean(strings.ReplaceAll(c.Refusal(), "\n", " ")))
+		}
+	}
+	if n > mostRefusals {
+		said = fmt.Appendf(said, "[%s: %d hosts more]\n", farm.RefusedByFence, n-mostRefusals)
+	}
+	if said != nil {
+		said = append([]byte("\n"), said...)
+	}
+	return said
 }
 
 // pipArgs is the command line. Isolated or not is left to pip: that is what

@@ -59,6 +59,7 @@ type Config struct {
 type Collector struct {
 	cfg    Config
 	checks *checks
+	named  named
 	stall  time.Duration // of an upload
 	copies chan struct{} // wakes whoever makes copies for armv6l
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -285,7 +286,14 @@ func TestOneMakesCopies(t *testing.T) {
 			}
 		})
 	}
-	for range 3 {
+	end := <-led
+	select { // the others have begun too, and are done with that long before
+	case <-led:
+		t.Fatal("two make copies at once")
+	case <-time.After(time.Second):
+	}
+	end()
+	for range 2 {
 		end := <-led
 		end()
 	}

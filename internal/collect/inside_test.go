@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"pinwheel/internal/bus"
@@ -128,3 +130,37 @@ func failure(l farm.Lease) bus.Report { return failed(l, farm.Failure{Cause: far
 
 // leaseOf is the lease that world.lease gave.
 func leaseOf(w *world) farm.Lease { return farm.Lease{Token: "a-1", Job: w.Job("demo").ID} }
+
+// TestALeaseNamesFewFiles: a slave that names other files each time it reports is refused
+// at last, and what it named before is still taken.
+func TestALeaseNamesFewFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lease := w.lease()
+	report := func(i int) (bus.Report, []byte) {
+		file, content := makeWheel(t, "demo", "1.0", fmt.Sprint(i))
+		return built(lease, file, nil), content
+	}
+	for i := range 3 * maxNamed {
+		r, _ := report(i)
+		reply := w.Report(t.Context(), "a", r)
+		if asked := len(reply.Need) == 1 && reply.Error == ""; asked != (i < maxNamed) || !asked && !strings.Contains(reply.Error, "named 8 files") {
+			t.Errorf("file %d: %+v", i, reply)
+		}
+	}
+	r, content := report(0)
+	w.wantAccepted(w.bring("a", r, content), "")
+	w.wantState(farm.Built, "")
+	if n := len(w.named.files); n != 0 {
+		t.Errorf("%d leases are remembered that have ended", n)
+	}
+	var n named
+	for i := range 3 * maxLeases {
+		if err := n.take(fmt.Sprint(i), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(n.files) > maxLeases {
+		t.Errorf("%d leases are remembered", len(n.files))
+	}
+}

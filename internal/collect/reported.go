@@ -53,6 +53,9 @@ func (r *reported) keepLog(ctx context.Context) error {
 	if !r.inside {
 		return nil
 	}
+	if err := r.named.take(r.msg.Token, r.msg.Log.SHA256); err != nil {
+		return err
+	}
 	err := r.cfg.Depot.Put(ctx, bytes.NewReader(r.msg.LogData), r.msg.Log)
 	if err == nil {
 		crash.At(crash.CollectStored)
@@ -92,6 +95,7 @@ func (r *reported) fail(ctx context.Context, e store.Ending) (bus.ReportReply, e
 	}
 	// The commit comes before the answer, which is what stops the repeats.
 	crash.At(crash.CollectFailed)
+	r.named.forget(r.msg.Token)
 	if res.Paused != "" {
 		r.cfg.Log.Error().Str("slave", r.slave).Str("why", res.Paused).
 			Msg("slave paused; `master slaves resume` gives it jobs again")
@@ -167,6 +171,7 @@ func (r *reported) publish(ctx context.Context, file farm.File, report wheel.Rep
 	}
 	// From here on nothing can be lost: what follows only saves others work.
 	crash.At(crash.CollectCommitted)
+	r.named.forget(r.msg.Token)
 	if report.ARMv6 != nil {
 		wake(r.copies)
 	}
@@ -204,6 +209,9 @@ func (r *reported) need(files []farm.File) ([]bus.Need, error) {
 			return nil, err
 		}
 		if !have {
+			if err := r.named.take(r.msg.Token, f.SHA256); err != nil {
+				return nil, err
+			}
 			need = append(need, bus.Need{
 				SHA256: f.SHA256, URL: r.cfg.HTTP + UploadPath + f.SHA256, Token: r.sign(r.msg.Token, f),
 			})

@@ -54,6 +54,7 @@ func arrows() map[string]arrow {
 		"Age":         {why: "what is not put on the worklist is found by the next look"},
 		"Hasten":      {why: "what is not hastened is read when its pause is over"},
 		"ReadAgain":   {why: "comes before the plan's place is kept: the next start plans those projects again"},
+		"AskWalk":     {why: "one transaction, asked for by a person who sees the answer and may ask again"},
 		"BeginWalk":   {why: "the walk has no list yet; the next start takes it"},
 		"NoteWalk":    {why: "a note for people, before the walk is listed; the next try says the same"},
 		"EndWalk":     {why: "the next look ends the walk"},

@@ -43,6 +43,9 @@ type Contact struct {
 	Why     string `json:"why,omitempty"`     // it did not come through
 }
 
+// Refusal is that a build was refused this host, in words.
+func (c Contact) Refusal() string { return RefusedByFence + ": " + c.Host + ": " + c.Why }
+
 // Blame says why a build failed of which more is known than its log tells: whom it
 // could not reach, and whether an index failed it ("": none did). Both are the cause
 // only where the log has no better one, since a build may well do without.
@@ -55,6 +58,11 @@ func Blame(excerpt string, contacts []Contact, fault string) (Failure, Source) {
 	}
 	if !vague && read.Cause != Network {
 		return read, FromLog
+	}
+	for _, c := range contacts { // what is refused is so on every slave, and comes first
+		if c.Refused {
+			return Failure{Cause: Network, Detail: clip(c.Refusal(), maxDetail)}, FromBuilder
+		}
 	}
 	for _, c := range contacts {
 		if c.Why != "" {

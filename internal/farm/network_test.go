@@ -1,6 +1,10 @@
 package farm
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+)
 
 // TestBlame: what was seen of the network counts where the log is vague, or says as
 // much; not where it knows better.
@@ -15,7 +19,9 @@ func TestBlame(t *testing.T) {
 		noSdist  = "ERROR: No matching distribution found for demo==1.0"
 		upstream = "index.example: HTTP 503"
 	)
-	seen := Failure{Cause: Network, Detail: "a.example:443: builds may not reach it"}
+	seen := Failure{Cause: Network, Detail: "refused by the fence: a.example:443: builds may not reach it"}
+	away := []Contact{{Host: "down.example:443", Times: 1, Why: "connection refused"}}
+	lost := Failure{Cause: Network, Detail: "down.example:443: connection refused"}
 	down := Failure{Cause: UpstreamFault, Detail: upstream}
 	for name, c := range map[string]struct {
 		excerpt  string
@@ -28,6 +34,8 @@ func TestBlame(t *testing.T) {
 		"the log says as much":         {network, refused, "", seen, FromBuilder},
 		"the log is vague":             {vague, refused, "", seen, FromBuilder},
 		"the log is empty":             {"", refused, "", seen, FromBuilder},
+		"a host that did not answer":   {network, away, "", lost, FromBuilder},
+		"refused comes first":          {network, append(slices.Clone(away), refused...), "", seen, FromBuilder},
 		"all was reached":              {vague, reached, "", Classify(vague), FromLog},
 		"nobody was asked":             {network, nil, "", Classify(network), FromLog},
 		"an index that did not answer": {noSdist, nil, upstream, down, FromBuilder},
@@ -37,6 +45,9 @@ func TestBlame(t *testing.T) {
 		got, from := Blame(c.excerpt, c.contacts, c.fault)
 		if got != c.want || from != c.from {
 			t.Errorf("%s: %+v from %s, want %+v from %s", name, got, from, c.want, c.from)
+		}
+		if got.Cause == Network && got.Fenced() != strings.HasPrefix(c.want.Detail, "refused") {
+			t.Errorf("%s: fenced %v", name, got.Fenced())
 		}
 	}
 }

@@ -17,6 +17,7 @@ type RetryPolicy struct {
 	PauseMost     time.Duration // and no longer
 	LongTimeout   time.Duration // the limit of what took too long once
 	SlaveFaults   int           // faults of its own in a row after which a slave is paused
+	BuildMemory   int64         // bytes that a build without a recipe of its own may have; 0: what a slave has
 }
 
 // DefaultSlaveFaults is how many faults of its own in a row pause a slave.
@@ -51,8 +52,9 @@ type Tried struct {
 	Timeouts   int           // tries that took too long
 	MemoryOuts int           // tries that ran out of memory
 	TimeLimit  time.Duration // that this try had
+	Memory     int64         // bytes that its recipe let this try have; 0: the recipe does not say
 	Peak       int64         // bytes of memory that this try says it used; 0: unknown
-	Seen       bool          // who ran the build saw the cause; else it was read in the log
+	Refused    bool          // the slave refused it what it wanted of the network
 }
 
 // Bench is what must be known of the slaves to say who may try next.
@@ -107,9 +109,9 @@ func DecideRetry(f Failure, t Tried, b Bench, p RetryPolicy, chance float64) Ret
 	p = p.Fill()
 	switch f.Cause {
 	case Network:
-		// Another slave's fence would refuse it too. A log only says that something was
-		// not reached, which the slave's own network may be to blame for.
-		if t.Seen || f.Fenced() {
+		// Another slave's fence would refuse it too. For what was not reached the slave's
+		// own network may be to blame.
+		if t.Refused || f.Fenced() {
 			return Retry{Again: AgainNever, Failure: f}
 		}
 		return elsewhere(f, t, b, p, chance)
@@ -123,7 +125,7 @@ func DecideRetry(f Failure, t Tried, b Bench, p RetryPolicy, chance float64) Ret
 			return Retry{Again: AgainLast, TimeLimit: p.LongTimeout}
 		}
 	case OutOfMemory:
-		return bigger(f, t, b)
+		return bigger(f, t, b, p)
 	case BuildRequirement:
 		if r, err := pep.ParseRequirement(f.Detail); err == nil {
 			return Retry{Again: AgainWith, Requirement: r, Failure: f}
@@ -162,10 +164,17 @@ const memoryStep = 256 << 20
 // believable is more memory than any machine has, in bytes: slaves may say what they like.
 const believable = 1 << 50
 
-// bigger asks for more than the slave had that ran out, and more than the build says
-// it used.
-func bigger(f Failure, t Tried, b Bench) Retry {
-	need := (min(max(b.Memory, t.Peak), believable)/memoryStep + 1) * memoryStep
+// bigger asks for more than the slave had that ran out, and more than the build says it
+// used. A try that would have no more than this one had is in vain.
+func bigger(f Failure, t Tried, b Bench, p RetryPolicy) Retry {
+	if t.Memory > 0 && (b.Memory == 0 || t.Memory <= b.Memory) {
+		return wider(f, t, b)
+	}
+	need := above(max(b.Memory, t.Peak))
+	if most := p.BuildMemory; t.Memory == 0 && most > 0 && (need > most || f.OverLimit()) { // on every slave
+		f.Hint = fmt.Sprintf("a recipe with at least %s of memory; without one a build may have %s", gigabytes(above(max(most, t.Peak))), gigabytes(most))
+		return Retry{Again: AgainNever, Failure: f}
+	}
 	if t.MemoryOuts == 0 && need <= b.Largest {
 		return Retry{Again: AgainBigger, NeedsMemory: need}
 	}
@@ -175,6 +184,22 @@ func bigger(f Failure, t Tried, b Bench) Retry {
 	f.Hint = fmt.Sprintf("a slave with at least %s of memory; the largest that is live has %s", gigabytes(need), gigabytes(max(b.Largest, b.Memory)))
 	return Retry{Again: AgainNever, Failure: f}
 }
+
+// wider is for a try of which the recipe's limit was the end, and not the machine. What is
+// learnt widens that limit, so that every slave that has as much may try, also the same. A
+// step more would be in vain mostly: it is twice as much, or what the largest slave has.
+func wider(f Failure, t Tried, b Bench) Retry {
+	need := above(max(2*min(t.Memory, believable)-1, t.Peak))
+	need = min(need, max(b.Largest, b.Memory)/memoryStep*memoryStep)
+	if t.MemoryOuts == 0 && need > t.Memory {
+		return Retry{Again: AgainBigger, NeedsMemory: need}
+	}
+	f.Hint = fmt.Sprintf("a recipe with more memory than %s; the largest slave that is live has %s", gigabytes(t.Memory), gigabytes(max(b.Largest, b.Memory)))
+	return Retry{Again: AgainNever, Failure: f}
+}
+
+// above is the next step of memory over this much.
+func above(n int64) int64 { return (min(n, believable)/memoryStep + 1) * memoryStep }
 
 func gigabytes(n int64) string { return fmt.Sprintf("%.2g GB", float64(n)/(1<<30)) }
 

@@ -35,9 +35,9 @@ func TestRetries(t *testing.T) {
 		{Network, "", Tried{Faults: 1}, pi, "elsewhere after 40s, not there"},
 		{Network, "", Tried{Faults: 2}, pi, "never: network"},
 		{Network, "github.example", Tried{}, pi, "elsewhere after 10s, not there"}, // as a log says
-		{Network, "github.example", Tried{Seen: true}, pi, "never: network"},
+		{Network, "github.example", Tried{Refused: true}, pi, "never: network"},
 		{Network, RefusedByFence + ": github.example:443", Tried{}, pi, "never: network"},
-		{UpstreamFault, "files.example: HTTP 503", Tried{Seen: true}, pi, "elsewhere after 10s"},
+		{UpstreamFault, "files.example: HTTP 503", Tried{Refused: true}, pi, "elsewhere after 10s"},
 		{UpstreamFault, "", Tried{}, pi, "elsewhere after 10s"},
 		{UpstreamFault, "", Tried{Faults: 6}, pi, "elsewhere after 2h0m0s"},
 		{UpstreamFault, "", Tried{Faults: 7}, pi, "never: upstream-fault"},
@@ -77,6 +77,43 @@ func TestRetries(t *testing.T) {
 		}
 		if got, want := said(DecideRetry(Failure{Cause: cause}, Tried{}, pi, RetryPolicy{}, 0)), "never: "+string(cause); got != want {
 			t.Errorf("%s: %s, want %s", cause, got, want)
+		}
+	}
+}
+
+// TestRetriesOfLimits: what a limit of memory ended and not the machine is tried with a
+// wider one, if it is the recipe's, and not at all if it is the farm's.
+func TestRetriesOfLimits(t *testing.T) {
+	t.Parallel()
+	const gb = 1 << 30
+	pis := Bench{Memory: 8 * gb, Others: true, Largest: 8 * gb}
+	farms := RetryPolicy{BuildMemory: 2 * gb}
+	const never = "never: out-of-memory "
+	for _, c := range []struct {
+		what, detail string
+		tried        Tried
+		bench        Bench
+		policy       RetryPolicy
+		want         string
+	}{
+		{"a recipe's limit is doubled", OverLimit + "of 1.0 GB", Tried{Memory: gb}, pis, farms, "bigger: 2048 MB"},
+		{"or more, where it took more", "MemoryError", Tried{Memory: gb, Peak: 3 * gb}, pis, farms, "bigger: 3328 MB"},
+		{"as far as there is", OverLimit + "of 5.0 GB", Tried{Memory: 5 * gb}, pis, farms, "bigger: 8192 MB"},
+		{"also on the same slave", OverLimit + "of 1.0 GB", Tried{Memory: gb}, Bench{Memory: 8 * gb}, farms, "bigger: 2048 MB"},
+		{"once", OverLimit + "of 1.0 GB", Tried{Memory: gb, MemoryOuts: 1}, pis, farms,
+			never + "(a recipe with more memory than 1 GB; the largest slave that is live has 8 GB)"},
+		{"not where no slave has more", OverLimit + "of 8.0 GB", Tried{Memory: 8 * gb}, pis, farms,
+			never + "(a recipe with more memory than 8 GB; the largest slave that is live has 8 GB)"},
+		{"the farm's is the same everywhere", OverLimit + "of 2.0 GB", Tried{}, Bench{Memory: 8 * gb, Others: true, Largest: 32 * gb}, farms,
+			never + "(a recipe with at least 2.2 GB of memory; without one a build may have 2 GB)"},
+		{"in whatever words", "MemoryError", Tried{Peak: 3 * gb}, Bench{Memory: 8 * gb, Others: true, Largest: 32 * gb}, farms,
+			never + "(a recipe with at least 3.2 GB of memory; without one a build may have 2 GB)"},
+		{"also of a slave that does not tell what it has", OverLimit + "of 2.0 GB", Tried{}, Bench{Others: true}, farms,
+			never + "(a recipe with at least 2.2 GB of memory; without one a build may have 2 GB)"},
+		{"unless the machine was smaller", "", Tried{}, Bench{Memory: gb, Others: true, Largest: 8 * gb}, farms, "bigger: 1280 MB"},
+	} {
+		if got := said(DecideRetry(Failure{Cause: OutOfMemory, Detail: c.detail}, c.tried, c.bench, c.policy, 0.5)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
 		}
 	}
 }

@@ -50,7 +50,7 @@ with kept as (
     update moved_jobs m set was = m.was || jsonb_build_object('learnt_memory', j.needs_memory)
     from jobs j where m.audit_id = $1 and j.id = m.job_id and j.id = any($2)
 )
-update jobs j set needs_memory = x.memory
+update jobs j set needs_memory = x.memory, learnt_memory = null
 from unnest($2::bigint[], $3::bigint[]) as x (id, memory) where j.id = x.id`
 	_, err := tx.Exec(ctx, q, audit, l.jobs, l.memory)
 	return err

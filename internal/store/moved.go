@@ -50,7 +50,7 @@ with back as (
         changed_at = w.changed_at, losses = w.losses, cause = w.cause, detail = w.detail, hint = w.hint,
         waits_target_id = w.waits_target_id, waits_package = w.waits_package, waits_requirement = w.waits_requirement,
         faults = w.faults, timeouts = w.timeouts, memory_outs = w.memory_outs, avoids_slave_id = w.avoids_slave_id,
-        needs_memory = greatest(j.needs_memory, w.learnt_memory)
+        needs_memory = greatest(j.needs_memory, w.learnt_memory), learnt_memory = greatest(j.learnt_memory, w.learnt_memory)
     from moved_jobs m ` + wasColumns + `
     where m.audit_id = $1 and j.id = m.job_id and j.state = m.became and j.changed_at = m.since
     and case when w.waits_target_id is null then not $2 else $2 and exists (

@@ -24,6 +24,8 @@ const (
 	ActionUndo   = "undo"
 	ActionEnroll = "enroll"
 	ActionRevoke = "revoke"
+
+	ActionBackfill = "backfill"
 )
 
 // Note is a row of the audit trail: what a person changed.

@@ -206,7 +206,8 @@ with mine as (
     select id from packages where cardinality($2::text[]) > 0 and name like any($2)
 )
 select j.id, p.name, r.version, t.name, j.state, ` + held + `, j.why,
-       case when j.why = 'requirement' then 'build-requirement' else j.cause end, j.needs_memory, coalesce(j.needs_packages, '{}')
+       case when j.why = 'requirement' then 'build-requirement' else j.cause end, j.needs_memory, coalesce(j.needs_packages, '{}'),
+       coalesce(j.learnt_memory, 0)
 from mine m
 join packages p on p.id = m.id
 join releases r on r.package_id = p.id
@@ -223,6 +224,7 @@ type touched struct {
 	why                  farm.Why
 	cause                farm.Cause
 	needs                farm.Needs
+	learnt               int64 // bytes of memory, from builds that ran out of it
 }
 
 // over says whether its build has failed, be it only until a requirement is there.
@@ -247,7 +249,7 @@ func (c *recipeChange) survey(ctx context.Context) error {
 		return err
 	}
 	var j touched
-	into := []any{&j.id, &j.pkg, &j.version, &j.target, (*string)(&j.state), (*string)(&j.held), (*string)(&j.why), (*string)(&j.cause), &j.needs.Memory, &j.needs.Packages}
+	into := []any{&j.id, &j.pkg, &j.version, &j.target, (*string)(&j.state), (*string)(&j.held), (*string)(&j.why), (*string)(&j.cause), &j.needs.Memory, &j.needs.Packages, &j.learnt}
 	_, err = pgx.ForEachRow(rows, into, func() error {
 		c.judge(j, c.ask(j))
 		if len(c.again)+len(c.needy) > maxTouched {
@@ -292,12 +294,13 @@ func (c *recipeChange) judge(j touched, a bookAnswer) {
 			c.others++
 		}
 	}
+	want, learnt := j.wanted(a)
 	if again {
 		c.again = append(c.again, j.id)
-		c.againNeeds.add(j.wanted(a))
-	} else if want := j.wanted(a); !want.Equal(j.needs) {
+		c.againNeeds.add(want, learnt)
+	} else if !want.Equal(j.needs) || learnt != j.learnt {
 		c.needy = append(c.needy, j.id)
-		c.needyNeeds.add(want)
+		c.needyNeeds.add(want, learnt)
 	}
 	var count func(*RecipeEffect) *int64
 	switch {
@@ -318,28 +321,32 @@ func (c *recipeChange) judge(j touched, a bookAnswer) {
 	}
 }
 
-// wanted is what a job needs from now on. Memory that is not the recipe's was learnt
-// from builds that ran out of it, and stays.
-func (j touched) wanted(a bookAnswer) farm.Needs {
-	want := a.after.Needs()
-	if j.needs.Memory != a.before.Memory {
-		want.Memory = max(want.Memory, j.needs.Memory)
+// wanted is what a job needs from now on, and the part of it that was learnt from builds
+// that ran out of memory: that stays, also below what the recipe says now.
+func (j touched) wanted(a bookAnswer) (want farm.Needs, learnt int64) {
+	want, learnt = a.after.Needs(), j.learnt
+	if learnt == 0 && j.needs.Memory != a.before.Memory { // by a program of before
+		learnt = j.needs.Memory
 	}
-	return want
+	want.Memory = max(want.Memory, learnt)
+	return want, learnt
 }
 
 // needsColumns are needs as columns of a statement, the packages joined by blanks.
 type needsColumns struct {
 	memory   []int64
 	packages []string
+	learnt   []int64
 }
 
-func (n *needsColumns) add(needs farm.Needs) {
+func (n *needsColumns) add(needs farm.Needs, learnt int64) {
 	n.memory, n.packages = append(n.memory, needs.Memory), append(n.packages, strings.Join(needs.Packages, " "))
+	n.learnt = append(n.learnt, learnt)
 }
 
 // takesNeeds sets what x says of a job's needs.
-const takesNeeds = `needs_memory = x.memory, needs_packages = string_to_array(nullif(x.packages, ''), ' ')`
+const takesNeeds = `needs_memory = x.memory, needs_packages = string_to_array(nullif(x.packages, ''), ' '),
+    learnt_memory = nullif(x.learnt, 0)`
 
 func (c *recipeChange) adjust(ctx context.Context) error {
 	if len(c.needy) == 0 {
@@ -347,8 +354,8 @@ func (c *recipeChange) adjust(ctx context.Context) error {
 	}
 	const q = `
 update jobs j set ` + takesNeeds + `
-from unnest($1::bigint[], $2::bigint[], $3::text[]) as x (id, memory, packages)
+from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) as x (id, memory, packages, learnt)
 where j.id = x.id`
-	_, err := c.tx.Exec(ctx, q, c.needy, c.needyNeeds.memory, c.needyNeeds.packages)
+	_, err := c.tx.Exec(ctx, q, c.needy, c.needyNeeds.memory, c.needyNeeds.packages, c.needyNeeds.learnt)
 	return err
 }

@@ -30,14 +30,15 @@ with moved as (
         ` + takesNeeds + `,
         waits_package = '', waits_requirement = '',
         priority = case when j.priority = any($2) then $3 else j.priority end, not_before = now(), changed_at = now()
-    from unnest($1::bigint[], $4::bigint[], $5::text[]) as x (id, memory, packages)
+    from unnest($1::bigint[], $4::bigint[], $5::text[], $7::bigint[]) as x (id, memory, packages, learnt)
     where j.id = x.id and j.id in (select job_id from moved_jobs where audit_id = $6)
     returning j.id
 )
 select coalesce(array_agg(id order by id), '{}') from moved`
 	var moved []int64
 	later := []int16{int16(farm.PriorityBacklog), int16(farm.PriorityLast)}
-	err := c.tx.QueryRow(ctx, q, c.again, later, int16(farm.PriorityWanted), c.againNeeds.memory, c.againNeeds.packages, c.out.Audit).Scan(&moved)
+	err := c.tx.QueryRow(ctx, q, c.again, later, int16(farm.PriorityWanted), c.againNeeds.memory, c.againNeeds.packages, c.out.Audit,
+		c.againNeeds.learnt).Scan(&moved)
 	if err != nil {
 		return err
 	}

@@ -222,7 +222,8 @@ func (w Requeue) move(ctx context.Context, tx pgx.Tx, audit int64) error {
 	const q = `
 with moved as (
     update jobs j set state = 'queued', why = '', reason = '', cause = '', detail = '', hint = '', ` + anew + `,
-        priority = $2, waits_target_id = null, not_before = now(), changed_at = now()
+        priority = $2, waits_target_id = null, not_before = now(), changed_at = now(),
+        learnt_memory = null -- what is less than a recipe says; learnt.forget has the rest
     from moved_jobs m where m.audit_id = $1 and j.id = m.job_id
     returning j.id, j.target_id, j.priority, j.rank, j.needs_memory, j.needs_packages
 )

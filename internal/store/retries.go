@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,7 +29,7 @@ func endFailedJob(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (farm.Stat
 // failedBy reads what the policy must know of the job and of the slaves. A slave is
 // live for an hour after it was heard, unless it is paused.
 func failedBy(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (t farm.Tried, b farm.Bench, err error) {
-	t.Peak, t.Seen = e.Record.PeakRSS, e.Record.CauseFrom == farm.FromBuilder
+	t.Peak, t.Refused = e.Record.PeakRSS, refused(e)
 	if e.Failure.Cause.EndsByItself() {
 		return t, b, nil // whatever the rest is, that is the package's
 	}
@@ -51,12 +53,18 @@ group by j.id, me.id`
 			t.Faults++
 		}
 	}
-	if m := e.Record.Recipe.Memory; m > 0 { // it was the limit that was too small, not the machine
-		b.Memory = min(b.Memory, m)
-	}
+	t.Memory = e.Record.Recipe.Memory
 	// What a recipe gave it is no less tried than what was learnt.
 	t.TimeLimit = max(t.TimeLimit, e.Record.Recipe.Timeout)
 	return t, b, err
+}
+
+// refused says whether the host that a failure names was one that the slave refused: one
+// of before its own words for that.
+func refused(e Ending) bool {
+	return e.Record.CauseFrom == farm.FromBuilder && slices.ContainsFunc(e.Record.Contacts, func(c farm.Contact) bool {
+		return c.Refused && strings.HasPrefix(e.Failure.Detail, c.Host+":")
+	})
 }
 
 func goOn(ctx context.Context, tx pgx.Tx, i Issued, e Ending, next farm.Retry) (state farm.State, err error) {
@@ -77,7 +85,7 @@ with moved as (
         avoids_slave_id = $11,
         time_limit = case when $12::interval > '0' then $12 else time_limit end,
         priority = case when $12::interval > '0' then $13 else priority end,
-        needs_memory = greatest(needs_memory, $14),
+        needs_memory = greatest(needs_memory, $14), learnt_memory = greatest(learnt_memory, nullif($14, 0)),
         faults = faults + $15, timeouts = timeouts + $16, memory_outs = memory_outs + $17,
         lease_token = null, lease_slave_id = null, lease_deadline = null, changed_at = now()
     where id = $1

@@ -177,6 +177,84 @@ func TestMemoryGoesToTheBigger(t *testing.T) {
 	}
 }
 
+// ends claims a job for a with 8 GB, and fails it as change says; it returns the lease.
+func (w *world) ends(request string, change func(*store.Ending)) farm.Lease {
+	w.t.Helper()
+	l, ok, err := w.Claim(w.t.Context(), store.ClaimRequest{
+		Slave: w.slaves["a"], Request: request, Token: request, Targets: []int64{w.targetID}, Length: time.Minute, Memory: 8 * gb,
+	})
+	w.must(err)
+	if !ok {
+		w.t.Fatal("there is no job")
+	}
+	e := w.ending("a", l)
+	e.Record.Recipe, e.Record.CauseFrom = l.Recipe, farm.FromBuilder
+	change(&e)
+	_, err = w.FinishFailed(w.t.Context(), e)
+	w.must(err)
+	return l
+}
+
+// TestLimitsOfMemory: a recipe's limit that ended a build is widened for its second try, on
+// the same slave if there is no other; the farm's is not, and there is no second try.
+func TestLimitsOfMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hello("a", 8*gb)
+	over := func(e *store.Ending) {
+		e.Failure = farm.Failure{Cause: farm.OutOfMemory, Detail: farm.OverLimit + "of 1.0 GB"}
+		e.Retry.BuildMemory = gb
+	}
+	w.add("demo", "1.0")
+	w.set("demo", farm.Recipe{Memory: gb})
+	for i, limit := range []int64{gb, 2 * gb} {
+		if l := w.ends(fmt.Sprint("demo", i), over); l.Recipe.Memory != limit {
+			t.Errorf("try %d with a limit of %d MB, want %d", i, l.Recipe.Memory>>20, limit>>20)
+		}
+	}
+	if j := w.state("demo", "1.0"); j.State != farm.Failed || j.Hint != "a recipe with more memory than 2 GB; the largest slave that is live has 8 GB" {
+		t.Errorf("%s, hint %q", j.State, j.Hint)
+	}
+	w.add("plain", "1.0")
+	w.hello("b", 64*gb)
+	w.ends("plain", over)
+	if j := w.state("plain", "1.0"); j.State != farm.Failed || j.Hint != "a recipe with at least 1.2 GB of memory; without one a build may have 1 GB" {
+		t.Errorf("%s, hint %q", j.State, j.Hint)
+	}
+}
+
+// TestRefusedByAFence: what a slave refused a build is not tried on others, also if the
+// slave is of before such words; a host that it could not reach is.
+func TestRefusedByAFence(t *testing.T) {
+	t.Parallel()
+	refused := farm.Contact{Host: "a.example:443", Refused: true, Why: "builds may not reach it"}
+	down := farm.Contact{Host: "down.example:443", Why: "connection refused"}
+	for what, c := range map[string]struct {
+		detail string
+		want   farm.State
+	}{
+		"now":                              {refused.Refusal(), farm.Failed},
+		"by a slave of before":             {"a.example:443: builds may not reach it", farm.Failed},
+		"a host that does not answer":      {"down.example:443: connection refused", farm.Queued},
+		"a host that is named alike":       {"a.example: connection refused", farm.Queued},
+		"read in the log, as a slave says": {"Connection refused", farm.Queued},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.hello("a", 8*gb)
+			w.add("demo", "1.0")
+			w.ends("1", func(e *store.Ending) {
+				e.Failure = farm.Failure{Cause: farm.Network, Detail: c.detail}
+				e.Record.Contacts = []farm.Contact{down, refused}
+			})
+			if j := w.state("demo", "1.0"); j.State != c.want {
+				t.Errorf("it is %s, want %s", j.State, c.want)
+			}
+		})
+	}
+}
+
 // TestFaultyIsPaused: so many faults of its own in a row, and a slave gets no job
 // until somebody resumes it; a build that ends by itself ends the row.
 func TestFaultyIsPaused(t *testing.T) {

@@ -46,7 +46,7 @@ func TestUndoRecipes(t *testing.T) {
 			}
 			w.failedOf("numpy", "1.0", farm.MissingHeader)
 			w.failedOf("numpy", "2.0", farm.OutOfMemory)
-			w.must(w.exec(`update jobs set needs_memory = $1 where id = $2`, int64(8<<30), w.state("numpy", "2.0").ID)) // learnt
+			w.must(w.exec(`update jobs set needs_memory = $1, learnt_memory = $1 where id = $2`, int64(8<<30), w.state("numpy", "2.0").ID))
 			rows, recipes := w.jobRows(), w.recipesAre()
 
 			done := w.set("numpy", c.after)
@@ -121,6 +121,87 @@ func TestUndoRecipesLeavesWhatMoved(t *testing.T) {
 	}
 }
 
+// TestRecipesKeepWhatWasLearnt: memory that a build taught is what its job needs again
+// when a recipe that asked for more is taken back, or goes, whatever became of the job
+// meanwhile; and whoever asks again has it forgotten, with or without a recipe above it.
+func TestRecipesKeepWhatWasLearnt(t *testing.T) {
+	t.Parallel()
+	const gb = int64(1) << 30
+	learns := map[string]func(w *world){
+		"now":                    func(w *world) { w.must(w.exec(`update jobs set needs_memory = $1, learnt_memory = $1`, 2*gb)) },
+		"by a program of before": func(w *world) { w.must(w.exec(`update jobs set needs_memory = $1`, 2*gb)) },
+	}
+	for what, c := range map[string]struct {
+		cause farm.Cause // of the job's failure, which the recipe queues again; "": it waits in the queue
+		back  func(w *world, audit int64)
+		want  int64
+	}{
+		"undone, of a job that failed": {cause: farm.OutOfMemory, back: undone, want: 2 * gb},
+		"undone, of a queued job":      {back: undone, want: 2 * gb},
+		"removed":                      {back: func(w *world, _ int64) { w.set("numpy", farm.Recipe{}) }, want: 2 * gb},
+		"less than learnt":             {back: func(w *world, _ int64) { w.set("numpy", farm.Recipe{Memory: gb}) }, want: 2 * gb},
+		"asked again":                  {cause: farm.NoSdist, back: askedAgain, want: 4 * gb},
+		"asked again, and undone": {cause: farm.NoSdist, want: 2 * gb, back: func(w *world, audit int64) {
+			askedAgain(w, 0)
+			undone(w, w.last())
+			undone(w, audit)
+		}},
+		"asked again, and then undone": {cause: farm.NoSdist, want: 0, back: func(w *world, audit int64) {
+			askedAgain(w, 0)
+			undone(w, audit)
+		}},
+		"as much as learnt": {want: 2 * gb, back: func(w *world, audit int64) {
+			undone(w, audit)
+			w.set("numpy", farm.Recipe{Memory: 2 * gb})
+			undone(w, w.last())
+		}},
+	} {
+		for how, learn := range learns {
+			t.Run(what+", learnt "+how, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.add("numpy", "1.0")
+				if c.cause != "" {
+					w.failedOf("numpy", "1.0", c.cause)
+				}
+				learn(w)
+				done := w.set("numpy", farm.Recipe{Memory: 4 * gb})
+				want := []string{}
+				if c.want > 0 {
+					want = []string{fmt.Sprintf("numpy 1.0: %d ", c.want)}
+				}
+				if diff := cmp.Diff([]string{fmt.Sprintf("numpy 1.0: %d ", 4*gb)}, w.needs()); diff != "" {
+					t.Fatal(diff)
+				}
+				c.back(w, done.Audit)
+				if diff := cmp.Diff(want, w.needs()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+func undone(w *world, audit int64) {
+	w.t.Helper()
+	_, err := w.Undo(w.t.Context(), audit, "bob", 1)
+	w.must(err)
+}
+
+func askedAgain(w *world, _ int64) {
+	w.t.Helper()
+	_, err := w.Requeue(w.t.Context(), store.Requeue{Selector: store.Selector{Package: "numpy"}, Actor: "ada"})
+	w.must(err)
+}
+
+// last is the newest number of the audit trail.
+func (w *world) last() int64 {
+	w.t.Helper()
+	notes, err := w.History(w.t.Context(), 1, false)
+	w.must(err)
+	return notes[0].ID
+}
+
 // TestUndoOfOldRecipes: rows of before jobs were remembered are taken back as well.
 func TestUndoOfOldRecipes(t *testing.T) {
 	t.Parallel()
@@ -178,7 +259,7 @@ func TestRequeueForgetsMemory(t *testing.T) {
 	for _, name := range []string{"learnt", "more", "said"} {
 		w.failedOf(name, "1.0", farm.OutOfMemory)
 	}
-	w.must(w.exec(`update jobs set needs_memory = $1 where id = any($2)`, int64(4<<30),
+	w.must(w.exec(`update jobs set needs_memory = $1, learnt_memory = $1 where id = any($2)`, int64(4<<30),
 		[]int64{w.state("learnt", "1.0").ID, w.state("more", "1.0").ID}))
 	before := w.jobRows()
 	wish := store.Requeue{Selector: store.Selector{Failed: true}, Actor: "ada", DryRun: true}

@@ -32,7 +32,7 @@ const KindPlan = "plan"
 // BeginWalk begins a walk, or resumes the one of its kind that has not ended, and
 // wakes who walks.
 func (s *Store) BeginWalk(ctx context.Context, kind string) (Walk, error) {
-	w, err := s.beginWalk(ctx, kind, "", 0)
+	w, err := beginWalk(ctx, s.pool, kind, "", 0)
 	if err != nil {
 		return w, err
 	}
@@ -42,6 +42,21 @@ func (s *Store) BeginWalk(ctx context.Context, kind string) (Walk, error) {
 	return w, nil
 }
 
+// AskWalk is BeginWalk by the word of a person, which the audit trail keeps.
+func (s *Store) AskWalk(ctx context.Context, kind, actor string) (w Walk, err error) {
+	err = s.inTx(ctx, "begin the walk "+kind, func(tx pgx.Tx) error {
+		if w, err = beginWalk(ctx, tx, kind, "", 0); err != nil {
+			return err
+		}
+		if err := note(ctx, tx, actor, ActionBackfill, "all projects", map[string]any{"goes_on": w.Listed != nil}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `select pg_notify($1, '')`, ReadingChannel)
+		return err
+	})
+	return w, err
+}
+
 // BeginPlan begins a plan over all packages, or resumes the one that has not
 // ended if it plans by the same fingerprint; else that one starts over.
 func (s *Store) BeginPlan(ctx context.Context, fingerprint string) (Walk, error) {
@@ -49,11 +64,11 @@ func (s *Store) BeginPlan(ctx context.Context, fingerprint string) (Walk, error)
 	if err := s.pool.QueryRow(ctx, `select count(*) from packages`).Scan(&total); err != nil {
 		return Walk{}, fmt.Errorf("begin to plan: %w", translate(err))
 	}
-	return s.beginWalk(ctx, KindPlan, fingerprint, total)
+	return beginWalk(ctx, s.pool, KindPlan, fingerprint, total)
 }
 
-func (s *Store) beginWalk(ctx context.Context, kind, fingerprint string, total int64) (Walk, error) {
-	const q = `
+func beginWalk(ctx context.Context, q querier, kind, fingerprint string, total int64) (Walk, error) {
+	const begin = `
 insert into walks as w (kind, fingerprint, total) values ($1, $2, $3)
 on conflict (kind) where ended_at is null do update set
     fingerprint = excluded.fingerprint,
@@ -61,7 +76,7 @@ on conflict (kind) where ended_at is null do update set
     chosen = case when w.fingerprint = excluded.fingerprint then w.chosen else 0 end,
     total  = case when w.fingerprint = excluded.fingerprint then w.total else excluded.total end
 returning ` + walkColumns
-	rows, err := s.pool.Query(ctx, q, kind, fingerprint, total)
+	rows, err := q.Query(ctx, begin, kind, fingerprint, total)
 	if err != nil {
 		return Walk{}, fmt.Errorf("begin the walk %s: %w", kind, translate(err))
 	}

@@ -22,8 +22,8 @@ const wantPiece = 10_000
 // or does not follow, with the urgency of a walk. Nothing is read twice for it: a
 // second call with the same names leaves alone what was read since the first, and
 // what waits after a trouble. Names are put piece by piece; a crash leaves the
-// first ones.
-func (s *Store) Want(ctx context.Context, names []string) (Wanted, error) {
+// first ones, and in the audit trail how many those are.
+func (s *Store) Want(ctx context.Context, names []string, actor string) (Wanted, error) {
 	const q = `
 with asked as (
     select distinct n as name from unnest($1::text[]) as n
@@ -40,12 +40,22 @@ with asked as (
 )
 select (select count(*) from asked), known, pg_notify($3, '')::text from followed`
 	var out Wanted
+	var audit int64
 	for from := 0; from < len(names); from += wantPiece {
 		piece := names[from:min(from+wantPiece, len(names))]
 		var asked, followed int64
 		err := s.inTx(ctx, fmt.Sprintf("ask for %d projects", len(piece)), func(tx pgx.Tx) error {
 			var told string
-			return tx.QueryRow(ctx, q, piece, int16(farm.UrgencyWalk), ReadingChannel).Scan(&asked, &followed, &told)
+			if err := tx.QueryRow(ctx, q, piece, int16(farm.UrgencyWalk), ReadingChannel).Scan(&asked, &followed, &told); err != nil {
+				return err
+			}
+			so := map[string]any{"followed": out.Followed + followed, "chosen": out.Chosen + asked - followed}
+			if audit != 0 {
+				return amend(ctx, tx, audit, so)
+			}
+			first, err := noted(ctx, tx, actor, ActionBackfill, fmt.Sprintf("%d names", len(names)), so)
+			audit = first
+			return err
 		})
 		if err != nil {
 			return out, err

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestWant(t *testing.T) {
 	_, err := w.Announce(t.Context(), []store.Reading{
 		{Name: "event", Urgency: farm.UrgencyEvent, Serial: 5, Follow: true}, {Name: "aged", Urgency: farm.UrgencyAged}}, 0)
 	w.must(err)
-	got, err := w.Want(t.Context(), []string{"known", "new", "hand", "new", "event", "aged"})
+	got, err := w.Want(t.Context(), []string{"known", "new", "hand", "new", "event", "aged"}, "ada")
 	w.must(err)
 	if want := (store.Wanted{Followed: 1, Chosen: 4}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
@@ -39,10 +40,34 @@ func TestWant(t *testing.T) {
 	// Asked for again, nothing that was read or put off is read again.
 	w.agree(w.fresh("new"))
 	w.must(w.PutOff(t.Context(), "hand", 0, 1, time.Hour, "its page does not parse"))
-	_, err = w.Want(t.Context(), []string{"known", "new", "hand", "new", "event", "aged"})
+	_, err = w.Want(t.Context(), []string{"known", "new", "hand", "new", "event", "aged"}, "ada")
 	w.must(err)
 	if again := w.take(10); len(again) > 0 {
 		t.Errorf("read again: %+v", again)
+	}
+}
+
+// TestBackfillsAreAudited: who asked for how much, be it in pieces, or for everything.
+func TestBackfillsAreAudited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.agree(w.fresh("known"))
+	names := []string{"known"}
+	for i := range 12_000 {
+		names = append(names, fmt.Sprintf("p%d", i))
+	}
+	_, err := w.Want(t.Context(), names, "ada")
+	w.must(err)
+	_, err = w.AskWalk(t.Context(), "backfill", "bob")
+	w.must(err)
+	notes, err := w.History(t.Context(), 2, true)
+	w.must(err)
+	want := []store.Note{
+		{Actor: "bob", Action: "backfill", Subject: "all projects", Detail: map[string]any{"goes_on": false}},
+		{Actor: "ada", Action: "backfill", Subject: "12001 names", Detail: map[string]any{"chosen": 12_000., "followed": 1.}},
+	}
+	if diff := cmp.Diff(want, notes, cmpopts.IgnoreFields(store.Note{}, "ID", "At")); diff != "" {
+		t.Error(diff)
 	}
 }
 
