@@ -21,7 +21,7 @@ import (
 )
 
 // unfinished begins the names of what is being downloaded.
-const unfinished = "part-"
+const unfinished = ".pinwheel-download-"
 
 // cache keeps files by their SHA-256 in one folder: DIR/HEX. Who wants a file that
 // another one is downloading reads along. What was used last is kept longest; when it
