@@ -155,7 +155,7 @@ func TestFarmAsIndex(t *testing.T) {
 	p := newProxy(t, Config{})
 	p.Shield("127.0.0.1")
 	b := newBuild(t, p, farm.NetworkPublic, Index{"farm", s.URL + "/simple/"})
-	code, page := b.get("/farm/simple/foo/")
+	code, page := b.get(IndexPath("farm") + "foo/")
 	if code != http.StatusOK {
 		t.Fatalf("%d %s", code, page)
 	}
