@@ -227,7 +227,8 @@ func TestCacheMakesRoom(t *testing.T) {
 	if err := os.Mkdir(cache, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for i, name := range []string{"older", "newer", "newest"} {
+	older, newer, newest := strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)
+	for i, name := range []string{older, newer, newest} {
 		path := filepath.Join(cache, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -248,15 +249,17 @@ func TestCacheMakesRoom(t *testing.T) {
 	cfg.StateDir = state
 	s := m.prepareSlave(cfg, goodBuild).start()
 	s.wait(Accepted, "TOKEN1")
-	onlyNames(t, cache, "newer", "newest")
+	onlyNames(t, cache, newer, newest)
 
 	p.disk.Store(1600 << 20) // somebody else wrote
 	for len(beats) > 0 {
 		<-beats
 	}
+	receive(t, beats)
+	receive(t, beats) // this one comes after a look at the disk
 	m.leases <- lease(2)
 	s.wait(Accepted, "TOKEN2")
-	onlyNames(t, cache, "newest")
+	onlyNames(t, cache, newest)
 	p.disk.Store(1000 << 20) // not the cache's doing, and still it goes
 	for b := receive(t, beats); b.Unfit == ""; b = receive(t, beats) {
 	}

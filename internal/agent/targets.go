@@ -121,7 +121,7 @@ func (a *Agent) doing(f facts) string {
 		roots = append(roots, b.Root)
 	}
 	text += fmt.Sprintf(" (%d of %d targets not served: %s)", len(roots), len(roots)+len(a.serves), strings.Join(roots, ", "))
-	return text[:min(len(text), bus.MaxText)]
+	return strings.ToValidUTF8(text[:min(len(text), bus.MaxText)], "")
 }
 
 // tell is what a hello says of the targets. What is installed for all of them stands

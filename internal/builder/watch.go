@@ -105,7 +105,7 @@ func (w *watch) memory(now time.Time, base string, pids []string) (farm.Failure,
 	switch {
 	case w.pages.busy():
 		if m.short() && time.Since(w.pages.began) > shortFor { // there is no time to be exact
-			return w.verdict(most, m)
+			return w.shortage(most, m)
 		}
 	case !m.short() && (w.limits.Memory <= 0 || most <= w.limits.Memory || now.Before(w.exact)):
 		w.peak = max(w.peak, u.memory+held)
@@ -125,6 +125,11 @@ func (w *watch) verdict(has int64, m machine) (farm.Failure, error) {
 	if !m.short() {
 		return farm.Failure{}, nil
 	}
+	return w.shortage(has, m)
+}
+
+// shortage says who is to blame for a machine without memory.
+func (w *watch) shortage(has int64, m machine) (farm.Failure, error) {
 	// Half of what was there when it began: without the build there would be enough.
 	if has >= w.began.free/2 {
 		return farm.Failure{Cause: farm.OutOfMemory, Detail: "it left too little to the machine",

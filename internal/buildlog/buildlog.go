@@ -15,12 +15,13 @@ package buildlog
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip" // by the standard library, which is in every slave anyway
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // Name is what the slave calls the file.

@@ -21,7 +21,7 @@ import (
 )
 
 // unfinished begins the names of what is being downloaded.
-const unfinished = "part-"
+const unfinished = ".pinwheel-download-"
 
 // cache keeps files by their SHA-256 in one folder: DIR/HEX. Who wants a file that
 // another one is downloading reads along. What was used last is kept longest; when it
@@ -264,7 +264,7 @@ func (c *cache) shrink(size int64) error {
 	var sum int64
 	for _, d := range dir {
 		info, err := d.Info()
-		if err != nil || strings.HasPrefix(d.Name(), unfinished) {
+		if err != nil || !isSum(d.Name()) || !info.Mode().IsRegular() { // under way, or somebody else's
 			continue
 		}
 		all = append(all, entry{d.Name(), info.Size(), accessed(info)})
@@ -285,6 +285,11 @@ func (c *cache) shrink(size int64) error {
 		sum, lacks = sum-e.size, lacks-e.size
 	}
 	return nil
+}
+
+// isSum says whether a name is a SHA-256 in hex.
+func isSum(name string) bool {
+	return len(name) == sha256.Size*2 && strings.Trim(name, "0123456789abcdef") == ""
 }
 
 func accessed(info fs.FileInfo) time.Time {

@@ -102,9 +102,14 @@ func TestKeepsDiskFree(t *testing.T) {
 	if got := len(d.has()); got != 1 {
 		t.Errorf("for a file that has no room anyway, others went: %d are left", got)
 	}
+	must(t, os.WriteFile(filepath.Join(d.dir, "letter"), []byte("somebody put it here"), 0o600))
+	must(t, os.Mkdir(filepath.Join(d.dir, sumOf([]byte("a folder"))), 0o700))
 	must(t, c.spare(0))
 	if got := d.has(); got != "" {
 		t.Errorf("told that the disk is full, it keeps %q", got)
+	}
+	if got := len(entries(t, c)); got != 2 {
+		t.Errorf("%d things are left, want the two that are not the cache's", got)
 	}
 }
 

@@ -65,8 +65,8 @@ func (p *Proxy) judgeBuild(ctx context.Context, host string) error {
 		return nil
 	case p.farm.named(host):
 		return fmt.Errorf("%w: %s is of the farm", errForbidden, host)
-	case !p.cfg.ParentNames:
-		return fmt.Errorf("%w: %s does not resolve here, and this machine's proxy is not asked for names (--proxy-names)", errForbidden, host)
+	case !p.cfg.ParentNames: // not forbidden: another slave may know it, or this one later
+		return fmt.Errorf("%s does not resolve here, and this machine's proxy is not asked for names (--proxy-names)", host)
 	}
 	return nil
 }
