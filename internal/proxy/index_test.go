@@ -159,6 +159,7 @@ func TestPagesTakeTurns(t *testing.T) {
 		c, err := net.Dial("tcp", b.addr)
 		must(t, err)
 		t.Cleanup(func() { c.Close() })
+		must(t, c.(*net.TCPConn).SetReadBuffer(64<<10))
 		_, err = io.WriteString(c, "GET /upstream/simple/foo/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		must(t, err)
 		return c

@@ -48,12 +48,12 @@ func (l Library) Make() []byte {
 	}
 	const at = 52 + 2*32
 	needsAt := uint32(at + len(names))
-	needs, count := l.needs(libc, versions)
+	needs := l.needs(libc, versions)
 	dynamicAt := needsAt + uint32(len(needs))
 	entry(5, at)
 	if len(versions) > 0 {
 		entry(0x6ffffffe, needsAt)
-		entry(0x6fffffff, uint32(min(count, 1)))
+		entry(0x6fffffff, l.libraries())
 	}
 	entry(0, 0)
 	sectionsAt, length := dynamicAt+uint32(len(dynamic)), uint32(len(dynamic))
@@ -75,26 +75,31 @@ func (l Library) Make() []byte {
 	return append(out, sections...)
 }
 
-// needs is the section of versions that libc must have, whose names begin at these
-// places, and how many it says that there are.
-func (l Library) needs(libc uint32, versions []uint32) (needs []byte, count uint16) {
-	count = uint16(len(versions))
+// needs makes the table of versions (.gnu.version_r), of names at these places.
+func (l Library) needs(library uint32, names []uint32) []byte {
+	count := uint16(len(names))
 	if l.Lying {
 		count = 0
 	}
-	needs = append(words16(1, count), words32(libc, 16, 0)...)
-	for i, name := range versions {
-		next := uint32(16)
-		if i == len(versions)-1 {
+	table := append(words16(1, count), words32(library, 16, 0)...)
+	for i, name := range names {
+		next, flags := uint32(16), uint16(0)
+		if i == len(names)-1 {
 			next = 0
 		}
-		flags := uint16(0)
 		if i < len(l.Versions) && strings.HasPrefix(l.Versions[i], "~") {
 			flags = 2
 		}
-		needs = append(append(append(needs, words32(0)...), words16(flags, 2)...), words32(name, next)...)
+		table = append(append(append(table, words32(0)...), words16(flags, 2)...), words32(name, next)...)
 	}
-	return needs, count
+	return table
+}
+
+func (l Library) libraries() uint32 {
+	if l.Lying {
+		return 0
+	}
+	return 1
 }
 
 // piece is where the name number i begins, of all ends of the long ones.
