@@ -56,12 +56,12 @@ func (s *seen) hear(list []bus.Event) {
 // slaveState is one word, the worst first.
 func slaveState(s bus.SlaveNow, now time.Time) string {
 	switch {
-	case s.LastSeen == nil:
-		return "never"
-	case now.Sub(*s.LastSeen) > silent:
+	case s.LastSeen != nil && now.Sub(*s.LastSeen) > silent:
 		return "silent"
 	case s.Paused:
 		return "paused"
+	case s.LastSeen == nil:
+		return "never"
 	case s.Pulse.Unfit != "":
 		return "unfit"
 	case s.Pulse.Doing != "":
