@@ -23,7 +23,6 @@ type seen struct {
 	err    error     // of the last try
 	traces map[string]*trace
 	events []bus.Event // the newest last
-	missed int         // events that came in the same moment and were not kept
 }
 
 func (s *seen) take(snap bus.Snapshot, now time.Time) {
