@@ -104,7 +104,7 @@ func (d *dash) body(room int) []string {
 func (d *dash) waiting() []string {
 	list := []string{"Waiting for the farm at " + clean(d.place.Where) + " …"}
 	if d.err != nil {
-		list = append(list, styled(yellow, clean(d.err.Error())))
+		list = append(list, styled(yellow, clean(told(d.err))))
 	}
 	return list
 }
@@ -169,9 +169,9 @@ func (d *dash) line() string {
 	case d.note != "":
 		return styled(d.noteStyle, d.note)
 	case d.err != nil && d.stale():
-		return styled(red, "reconnecting: "+clean(d.err.Error()))
+		return styled(red, "reconnecting: "+clean(told(d.err)))
 	case d.err != nil && !d.got.IsZero():
-		return styled(yellow, clean(d.err.Error()))
+		return styled(yellow, clean(told(d.err)))
 	}
 	return ""
 }

@@ -120,7 +120,7 @@ func remind(ctx context.Context, cfg Config, out io.Writer, wide int, first bool
 	case ctx.Err() != nil:
 		return first, nil
 	case err != nil:
-		_, err = fmt.Fprintln(out, cut("no answer: "+clean(err.Error()), wide))
+		_, err = fmt.Fprintln(out, cut("no answer: "+clean(told(err)), wide))
 		return first, err
 	case first:
 		_, err = io.WriteString(out, pagesOf(ctx, cfg, snap, wide)+"\n")

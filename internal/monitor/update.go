@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -126,6 +127,9 @@ func (d *dash) say(style, text string) { d.note, d.noteStyle = clean(text), styl
 func told(err error) string {
 	if _, words, ok := strings.Cut(err.Error(), bus.ErrRefused.Error()+": "); ok {
 		return words
+	}
+	if errors.Is(err, bus.ErrNobody) {
+		return bus.ErrNobody.Error()
 	}
 	return err.Error()
 }
