@@ -22,11 +22,14 @@ func newEnroll() *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
 		Use:   "enroll NAME",
-		Short: "Print credentials for a slave",
+		Short: "Print credentials for a slave, a monitor or an operator",
 		Long: `enroll makes credentials for NAME and prints the credentials file. It is the only
 copy: whoever holds it is NAME. The keys that sign them are in the state directory of
-the farm's master; the first enroll of a new farm makes them.`,
-		Example: "  master enroll pi-01 > pi-01.creds",
+the farm's master; the first enroll of a new farm makes them.
+
+A slave builds. A monitor may look at the farm with pinwheel-monitor, and change nothing.
+An operator may steer it there, and stands by NAME in the audit trail.`,
+		Example: "  master enroll pi-01 > pi-01.creds\n  master enroll anna --role operator > anna.creds",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := farm.CheckSlaveName(args[0]); err != nil {

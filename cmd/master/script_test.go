@@ -60,18 +60,18 @@ func TestFarm(t *testing.T) {
 	t.Parallel()
 	clitest.Run(t, clitest.Params{
 		Dir:      filepath.Join("testdata", "farm"),
-		Programs: map[string]string{"master": "", "slave": buildSlave(t)},
+		Programs: map[string]string{"master": "", "slave": buildProgram(t, "slave"), "monitor": buildProgram(t, "monitor")},
 		Commands: map[string]func(*clitest.Script, []string){"check": check, "settled": settled, "installs": installs},
 	})
 }
 
-// buildSlave makes the other program, which this test cannot be.
-func buildSlave(t *testing.T) string {
+// buildProgram makes another program, which this test cannot be.
+func buildProgram(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "slave")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "pinwheel/cmd/slave")
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "pinwheel/cmd/"+name)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the slave: %v\n%s", err, out)
+		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	return path
 }

@@ -84,8 +84,8 @@ func (w wish) run(ctx context.Context, set settings, out io.Writer, log zerolog.
 		return w.show(ctx, cfg, out, screen)
 	}
 	opts := set.options(log)
-	if opts.Background = !w.once; screen {
-		opts.Log = zerolog.Nop() // it would be written across the screen, which tells the same
+	if opts.Background = !w.once; screen || w.once {
+		opts.Log = zerolog.Nop() // the screen tells the same, or the one error does
 	}
 	conn, err := bus.Connect(ctx, opts)
 	if err != nil {

@@ -23,7 +23,11 @@ func (c *Conn) seek(o Options, creds []byte, cause error) (err error) {
 	if c.nc, err = nats.Connect(o.URL, opts...); err != nil {
 		return fmt.Errorf("connect to %s: %w", o.where(), err)
 	}
-	c.log.Warn().Err(cause).Msg("waiting for " + o.where() + "; no slave can reach this master until it is there")
+	waiting := "waiting for " + o.where()
+	if c.id.IsMaster() {
+		waiting += "; no slave can reach this master until it is there"
+	}
+	c.log.Warn().Err(cause).Msg(waiting)
 	go c.remind(o)
 	return nil
 }

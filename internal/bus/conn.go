@@ -254,6 +254,15 @@ func (c *Conn) Hosts() []string {
 // Connected says whether the server can be reached right now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
+// Trouble is why the server cannot be reached right now, as far as it or the network
+// said; nil: it can be, or nobody knows.
+func (c *Conn) Trouble() error {
+	if c.nc.IsConnected() {
+		return nil
+	}
+	return c.nc.LastError()
+}
+
 // Close stops what was subscribed, waits for the calls under way, and returns
 // when all that was published is sent, or cannot be, and the connection is gone.
 func (c *Conn) Close() {

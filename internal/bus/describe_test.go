@@ -98,6 +98,8 @@ func (d *describer) kind(typ reflect.Type) string {
 		return "base64"
 	case reflect.TypeFor[farm.Target]():
 		return "target, `cp311-linux_armv7l`"
+	case reflect.TypeFor[farm.Priority]():
+		return "word of a priority, `backlog`"
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:

@@ -104,7 +104,7 @@ func messages() []said {
 		{&LogPart{Build: 23, Job: 17, Package: "markupsafe", Version: "2.1.5", Target: target.String(), Slave: "pi-01", Outcome: "built",
 			Data: []byte("running build_ext\n")}, "The answer to LogAsk"},
 		{&Steer{Do: SteerRequeue, Package: "markupsafe", Version: "2.1.5", Priority: farm.PriorityBacklog}, "Said by an operator"},
-		{&Steered{Said: "1 jobs are queued again", Audit: 12}, "The answer to Steer"},
+		{&Steered{Said: "1 job is queued again", Audit: 12}, "The answer to Steer"},
 	}
 }
 

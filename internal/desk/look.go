@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -14,11 +15,11 @@ import (
 // The bounds of a snapshot, which must fit into a message, and how old its parts may
 // be: failures change slowly, and grouping a million of them takes its time.
 const (
-	mostSlaves   = 1000
-	mostBuilds   = 500
+	mostSlaves   = 600
+	mostBuilds   = 400
 	mostFailures = 20
 	mostNext     = 10
-	longestText  = 200 // bytes
+	longestText  = 120 // bytes
 
 	glanceLife   = time.Second
 	failuresLife = 10 * time.Second
@@ -66,7 +67,21 @@ func (d *Desk) snapshot(ctx context.Context, who bus.Asker) (bus.Snapshot, error
 	var more int64
 	s.Slaves, more = slaves(status.Slaves)
 	s.Left = more + glance.More + failures.Others
-	return s, nil
+	return fitted(s), nil
+}
+
+// fitted leaves out of a snapshot what would make it longer than a message: the bounds
+// of its lists are for texts that are not written in JSON with escapes.
+func fitted(s bus.Snapshot) bus.Snapshot {
+	for len(s.Slaves)+len(s.Builds) > 50 {
+		if data, err := json.Marshal(s); err == nil && len(data) < bus.MaxMessage-1<<12 {
+			break
+		}
+		all := len(s.Slaves) + len(s.Builds)
+		s.Slaves, s.Builds = s.Slaves[:len(s.Slaves)*3/4], s.Builds[:len(s.Builds)*3/4]
+		s.Left += int64(all - len(s.Slaves) - len(s.Builds))
+	}
+	return s
 }
 
 func targets(status store.Status, glance store.Glance) []bus.TargetNow {
@@ -154,6 +169,7 @@ func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // short keeps one slave's words from filling the message.
 func short(s string) string {
+	s = farm.Clean(s)
 	if len(s) <= longestText {
 		return s
 	}

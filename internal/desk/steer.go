@@ -76,8 +76,11 @@ func (d *Desk) requeue(ctx context.Context, m bus.Steer, by string) (string, int
 		state := map[bool]string{true: "queued", false: "failed"}[w.Queued]
 		return "", 0, errors.New(strings.Join(append([]string{"no such job is " + state}, why...), "; "))
 	}
-	what := map[bool]string{true: "are queued as " + m.Priority.Word(), false: "are queued again"}[w.Queued]
-	return fmt.Sprintf("%d jobs %s", got.Jobs, what), got.Audit, nil
+	what := map[bool]string{true: "queued as " + m.Priority.Word(), false: "queued again"}[w.Queued]
+	if got.Jobs == 1 {
+		return "1 job is " + what, got.Audit, nil
+	}
+	return fmt.Sprintf("%d jobs are %s", got.Jobs, what), got.Audit, nil
 }
 
 // words are the wish as `master requeue` would be told it.

@@ -35,7 +35,9 @@ const fps = 10
 
 // Run shows the farm until ctx ends or the person leaves.
 func Run(ctx context.Context, cfg Config, s Screen) error {
-	d := newDash(ctx, cfg)
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel() // what is asked or waited for when the person leaves is of no use
+	d := newDash(asking, cfg)
 	opts := []tea.ProgramOption{
 		tea.WithInput(s.In), tea.WithOutput(s.Out), tea.WithEnvironment(s.Env), tea.WithFPS(fps), tea.WithoutSignalHandler(),
 	}
@@ -78,6 +80,7 @@ func pageNames() []string {
 type dash struct {
 	cfg   Config
 	ctx   context.Context // of what is asked
+	after func(time.Duration, func(time.Time) tea.Msg) tea.Cmd
 	place Place
 	seen
 	inbox inbox
@@ -99,7 +102,23 @@ type dash struct {
 type cursor struct{ at, top int }
 
 func newDash(ctx context.Context, cfg Config) *dash {
-	return &dash{cfg: cfg, ctx: ctx, place: cfg.Source.Place(), wide: 80, high: 24}
+	d := &dash{cfg: cfg, ctx: ctx, place: cfg.Source.Place(), wide: 80, high: 24}
+	d.after = d.timer
+	return d
+}
+
+// timer says something after a time, unless the program ends before.
+func (d *dash) timer(long time.Duration, say func(time.Time) tea.Msg) tea.Cmd {
+	return func() tea.Msg {
+		t := time.NewTimer(long)
+		defer t.Stop()
+		select {
+		case now := <-t.C:
+			return say(now)
+		case <-d.ctx.Done():
+			return nil
+		}
+	}
 }
 
 // inbox keeps what comes over the wire until the next tick takes it: however much that
@@ -130,6 +149,11 @@ func (b *inbox) take() ([]bus.Event, []bus.LogChunk) {
 	e, c := b.events, b.chunks
 	b.events, b.chunks = nil, nil
 	return e, c
+}
+
+// clock is a time of day where we are.
+func (d *dash) clock(at time.Time) string {
+	return at.In(d.cfg.Now().Location()).Format(time.TimeOnly)
 }
 
 // fresh is how long after the last snapshot the farm is shown as it was.

@@ -110,7 +110,7 @@ func (d *Demo) slave(s *bus.Snapshot, i int, at time.Time) {
 	b := d.work(i, at)
 	switch {
 	case i%11 == 7:
-		gone := at.Add(-17 * time.Minute)
+		gone := at.Truncate(time.Hour).Add(-17 * time.Minute)
 		one.LastSeen = &gone
 	case i%13 == 9:
 		one.Pulse.Unfit = "hot: 84.3 °C, over 80"

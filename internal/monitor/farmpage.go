@@ -23,6 +23,12 @@ func (d *dash) farmPage(room int) []string {
 			list = append(list, d.buildLine(b))
 		}
 	}
+	if left := room - len(list); left >= 4 && len(d.events) > 0 {
+		list = append(list, "", styled(bold, "LAST EVENTS"))
+		for _, e := range d.events[max(0, len(d.events)-left+2):] {
+			list = append(list, d.eventLine(e))
+		}
+	}
 	return list
 }
 
@@ -67,17 +73,16 @@ func (d *dash) targetLines() []string {
 func (d *dash) paceLines() []string {
 	p := d.snap.Pace
 	ten := func(list []int64) string { return fmt.Sprintf("%.1f", perMinute(list, 10)) }
-	line := fmt.Sprintf("RATE        %s built, %s failed a minute; last hour %s built, %s failed, %s lost",
-		ten(p.Built), ten(p.Failed), number(sum(p.Built)), number(sum(p.Failed)), number(sum(p.Lost)))
+	span := "last hour"
 	if p.Span < 3600 {
-		line += fmt.Sprintf(" (of %s)", age(seconds(p.Span)))
+		span = "last " + age(seconds(p.Span))
 	}
-	if sum(p.Built)+sum(p.Failed) == 0 {
-		return []string{line}
-	}
+	hour := fmt.Sprintf("%s: %s built, %s failed, %s lost", span, number(sum(p.Built)), number(sum(p.Failed)), number(sum(p.Lost)))
 	built := floats(p.Built)
-	return []string{line, "            " + styled(green, spark(built, min(60, max(10, d.wide-30)), 0, largest(built, 1), d.cfg.ASCII)) +
-		styled(faint, " built a minute")}
+	return []string{
+		fmt.Sprintf("RATE        %s built, %s failed, %s lost a minute", ten(p.Built), ten(p.Failed), ten(p.Lost)),
+		"            " + styled(green, spark(built, min(60, max(10, d.wide-54)), 0, largest(built, 1), d.cfg.ASCII)) + "  " + hour,
+	}
 }
 
 func (d *dash) ingestLine() string {
@@ -139,9 +144,12 @@ func (d *dash) stockLine() string {
 	return fmt.Sprintf("STOCK       %s, %s, %s (%s)", plural(s.Packages, "package"), plural(s.Releases, "release"), plural(s.Wheels, "wheel"), size(s.WheelBytes))
 }
 
+// packageWide is how wide the names of packages are in lists of builds.
+func (d *dash) packageWide() int { return min(max(16, (d.wide-2-8)*4/10), 44) }
+
 // buildLine is one build under way.
 func (d *dash) buildLine(b bus.BuildNow) string {
-	what := max(16, (d.wide-2-8)*4/10)
+	what := d.packageWide()
 	target := min(24, max(10, d.wide/4))
 	return right(age(d.now().Sub(b.Since)), 6) + "  " + fit(clean(b.Package+" "+b.Version), what) + " " +
 		fit(clean(b.Target), target) + " " + clean(b.Slave)

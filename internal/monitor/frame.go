@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"pinwheel/internal/bus"
 )
@@ -29,9 +30,18 @@ func (d *dash) frame() (head, foot []string) {
 		foot = append(foot, d.line())
 	}
 	if d.high >= 6 {
-		foot = append(foot, styled(faint, d.keysLine()))
+		foot = append(foot, d.secondLine(foot[0]))
 	}
 	return head, foot
+}
+
+// secondLine has the keys, or the rest of what is said if that is too long: it is the
+// answer to a key, and the keys come back with the next one.
+func (d *dash) secondLine(first string) string {
+	if rest := width(first) - d.wide; rest > 0 && d.prompt == nil {
+		return ansi.Cut(first, d.wide, 2*d.wide)
+	}
+	return styled(faint, d.keysLine())
 }
 
 // room is how many lines a page has, with the heads of its columns.
@@ -46,12 +56,22 @@ func (d *dash) lines() []string {
 	room := max(0, d.high-len(head)-len(foot))
 	body := d.body(room)
 	body = body[:min(len(body), room)]
+	if d.stale() && d.page != pageLog && !d.help { // it fades; the head says why
+		for i := range body {
+			body[i] = styled(faint, plainText(body[i]))
+		}
+	}
 	for len(body) < room {
 		body = append(body, "")
 	}
 	all := slices.Concat(head, body, foot)
 	for i := range all {
-		all[i] = cut(all[i], d.wide)
+		if i == d.high-2 && d.prompt == nil && len(foot) == 2 && width(all[i]) > d.wide { // it goes on below
+			all[i] = ansi.Cut(all[i], 0, d.wide)
+		}
+		if all[i] = cut(all[i], d.wide); d.cfg.ASCII {
+			all[i] = ascii(all[i])
+		}
 	}
 	return all[:min(len(all), max(d.high, 0))]
 }
@@ -84,7 +104,7 @@ func (d *dash) body(room int) []string {
 func (d *dash) waiting() []string {
 	list := []string{"Waiting for the farm at " + clean(d.place.Where) + " …"}
 	if d.err != nil {
-		list = append(list, styled(yellow, clean(d.err.Error())))
+		list = append(list, styled(yellow, clean(told(d.err))))
 	}
 	return list
 }
@@ -97,7 +117,11 @@ func (d *dash) header() string {
 	}
 	state := d.freshness()
 	if d.place.Demo {
-		state = styled(bold+";"+yellow, "DEMO, invented data") + " " + state
+		demo := "DEMO, invented data"
+		if d.wide < 50 {
+			demo = "DEMO"
+		}
+		state = styled(bold+";"+yellow, demo) + " " + state
 	}
 	room := d.wide - width(state) - 1
 	return fit(where, max(0, room)) + " " + state
@@ -113,7 +137,7 @@ func (d *dash) freshness() string {
 	case d.wide < 50:
 		return styled(green, "live")
 	}
-	return d.now().Local().Format("15:04:05") + " " + styled(green, "live")
+	return d.clock(d.now()) + " " + styled(green, "live")
 }
 
 func (d *dash) tabs() string {
@@ -138,20 +162,16 @@ func (d *dash) tabs() string {
 func (d *dash) line() string {
 	switch {
 	case d.prompt != nil && d.prompt.words:
-		shown := string(d.prompt.text) + "_"
-		ask := styled(bold, d.prompt.ask)
-		if over := width(d.prompt.ask) + width(shown) - d.wide; over > 0 {
-			shown = tail(shown, max(1, d.wide-width(d.prompt.ask)))
-		}
-		return ask + shown
+		ask := cut(d.prompt.ask, max(1, d.wide*2/3))
+		return styled(bold, ask) + tail(string(d.prompt.text)+"_", max(1, d.wide-width(ask)))
 	case d.prompt != nil:
 		return styled(bold+";"+yellow, d.prompt.ask)
 	case d.note != "":
 		return styled(d.noteStyle, d.note)
 	case d.err != nil && d.stale():
-		return styled(red, "reconnecting: "+clean(d.err.Error()))
+		return styled(red, "reconnecting: "+clean(told(d.err)))
 	case d.err != nil && !d.got.IsZero():
-		return styled(yellow, clean(d.err.Error()))
+		return styled(yellow, clean(told(d.err)))
 	}
 	return ""
 }
@@ -161,6 +181,8 @@ func (d *dash) line() string {
 func (d *dash) keysLine() string {
 	if d.prompt != nil && d.prompt.words {
 		return "enter: go on   esc: do nothing"
+	} else if d.prompt != nil {
+		return d.prompt.keys
 	}
 	var keys string
 	switch d.page {

@@ -151,7 +151,7 @@ func (d *dash) logPage(room int) []string {
 	if l.build == 0 {
 		return []string{"No log is open. Choose a build or a failure and press enter, or press o and type a build's number."}
 	}
-	list := []string{d.logHead()}
+	list := []string{""} // the head, which tells what is in sight
 	if l.err != nil {
 		list = append(list, styled(red, clean(l.err.Error())))
 	}
@@ -161,8 +161,9 @@ func (d *dash) logPage(room int) []string {
 		l.top = len(lines) - high
 	}
 	l.top = max(0, min(l.top, len(lines)-1))
+	list[0] = d.logHead()
 	for _, line := range lines[l.top:min(len(lines), l.top+high)] {
-		list = append(list, marked(shifted(line, l.shift), l.search))
+		list = append(list, marked(shifted(line, l.shift, d.wide), l.search))
 	}
 	if len(lines) == 0 && l.err == nil {
 		text := "it left no log"
@@ -195,14 +196,19 @@ func (d *dash) logHead() string {
 	return styled(bold, clean(text))
 }
 
-// shifted is a line from a column on.
-func shifted(line string, by int) string {
-	if r := []rune(line); by < len(r) {
-		return string(r[by:])
-	} else if by > 0 {
-		return ""
+// shifted is a line from a character on, as much of it as a screen may show: a line can
+// be as long as the log.
+func shifted(line string, by, wide int) string {
+	from, n := len(line), 0
+	for i := range line {
+		if n == by {
+			from = i
+		}
+		if n++; n > by+2*wide {
+			return line[from:i]
+		}
 	}
-	return line
+	return line[from:]
 }
 
 // marked shows what is searched for in reverse.

@@ -62,6 +62,9 @@ func pagesOf(ctx context.Context, cfg Config, snap bus.Snapshot, wide int) strin
 			if strings.HasPrefix(line, "> ") { // nothing is chosen here
 				line = "  " + line[2:]
 			}
+			if cfg.ASCII {
+				line = ascii(line)
+			}
 			b.WriteString(line + "\n")
 		}
 		b.WriteString("\n")
@@ -84,7 +87,7 @@ func Plain(ctx context.Context, cfg Config, out io.Writer, wide int) error {
 	tick := time.NewTicker(second)
 	defer tick.Stop()
 	var next time.Time
-	first := true
+	first, d := true, newDash(ctx, cfg)
 	for {
 		if now := cfg.Now(); !now.Before(next) {
 			next = now.Add(remindEvery)
@@ -92,12 +95,12 @@ func Plain(ctx context.Context, cfg Config, out io.Writer, wide int) error {
 				return err
 			}
 			if first {
-				next = now.Add(cfg.Every)
+				next = now.Add(remindEvery / 6)
 			}
 		}
 		events, _ := in.take()
 		for _, e := range events {
-			if _, err := fmt.Fprintln(out, cut(plainText(eventLine(e)), wide)); err != nil {
+			if _, err := fmt.Fprintln(out, cut(plainText(d.eventLine(e)), wide)); err != nil {
 				return err
 			}
 		}
@@ -117,7 +120,7 @@ func remind(ctx context.Context, cfg Config, out io.Writer, wide int, first bool
 	case ctx.Err() != nil:
 		return first, nil
 	case err != nil:
-		_, err = fmt.Fprintln(out, cut("no answer: "+clean(err.Error()), wide))
+		_, err = fmt.Fprintln(out, cut("no answer: "+clean(told(err)), wide))
 		return first, err
 	case first:
 		_, err = io.WriteString(out, pagesOf(ctx, cfg, snap, wide)+"\n")
@@ -125,7 +128,7 @@ func remind(ctx context.Context, cfg Config, out io.Writer, wide int, first bool
 	}
 	d := newDash(ctx, cfg)
 	d.take(snap, cfg.Now())
-	_, err = fmt.Fprintln(out, cut(snap.At.Local().Format("15:04:05")+" farm     "+plainText(strings.TrimPrefix(d.slavesLine(), "SLAVES      "))+
+	_, err = fmt.Fprintln(out, cut(d.clock(snap.At)+" farm     "+plainText(strings.TrimPrefix(d.slavesLine(), "SLAVES      "))+
 		fmt.Sprintf(" slaves, building %d, %.1f built a minute", len(snap.Builds), perMinute(snap.Pace.Built, 10)), wide))
 	return false, err
 }

@@ -80,7 +80,7 @@ func (d *dash) slaveRow(s bus.SlaveNow, name, lines int) string {
 }
 
 func (d *dash) buildsPage(room int) []string {
-	head := fit("FOR", 6) + "  " + fit("PACKAGE", max(16, (d.wide-2-8)*4/10)) + " " + fit("TARGET", min(24, max(10, d.wide/4))) + " SLAVE"
+	head := fit("FOR", 6) + "  " + fit("PACKAGE", d.packageWide()) + " " + fit("TARGET", min(24, max(10, d.wide/4))) + " SLAVE"
 	var rows []string
 	for _, b := range d.snap.Builds {
 		rows = append(rows, d.buildLine(b))
@@ -138,7 +138,7 @@ func (d *dash) eventsPage(room int) []string {
 	}
 	var rows []string
 	for _, e := range d.events {
-		rows = append(rows, eventLine(e))
+		rows = append(rows, d.eventLine(e))
 	}
 	if !d.lookBack {
 		d.cursors[pageEvents].at = len(rows) - 1
@@ -147,7 +147,7 @@ func (d *dash) eventsPage(room int) []string {
 	return d.table(room, head, rows, "")
 }
 
-func eventLine(e bus.Event) string {
+func (d *dash) eventLine(e bus.Event) string {
 	var parts []string
 	for _, p := range []string{strings.TrimSpace(e.Package + " " + e.Version), e.Target, e.Slave, e.Detail} {
 		if p != "" {
@@ -155,7 +155,7 @@ func eventLine(e bus.Event) string {
 		}
 	}
 	kind := clean(e.Kind)
-	return e.At.Local().Format("15:04:05") + " " + styled(eventStyle(kind), fit(kind, 8)) + " " + strings.Join(parts, "  ")
+	return d.clock(e.At) + " " + styled(eventStyle(kind), fit(kind, 8)) + " " + strings.Join(parts, "  ")
 }
 
 func eventStyle(kind string) string {

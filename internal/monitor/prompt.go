@@ -13,6 +13,7 @@ import (
 // one that is answered with a text.
 type prompt struct {
 	ask    string
+	keys   string // that answer it
 	text   []rune
 	words  bool                     // it wants a text, and enter
 	answer func(key string) tea.Cmd // of a key, or of the text
@@ -58,7 +59,8 @@ func (d *dash) wish(what string, s bus.Steer) tea.Cmd {
 	if !d.maySteer() {
 		return nil
 	}
-	d.prompt = &prompt{ask: what + "?  y: yes, any other key: no", answer: func(key string) tea.Cmd {
+	what = clean(what) // names are others'
+	d.prompt = &prompt{ask: what + "?", keys: "y: yes   any other key: no", answer: func(key string) tea.Cmd {
 		if key != "y" && key != "Y" {
 			d.say("", "nothing was done")
 			return nil
@@ -101,8 +103,8 @@ func (d *dash) priority(s bus.Steer, what string) tea.Cmd {
 	if !d.maySteer() {
 		return nil
 	}
-	ask := "priority of " + what + "?  o operator, n new, w wanted, b backlog"
-	d.prompt = &prompt{ask: ask, answer: func(key string) tea.Cmd {
+	keys := "o operator   n new   w wanted   b backlog   any other key: no"
+	d.prompt = &prompt{ask: "priority of " + what + "?", keys: keys, answer: func(key string) tea.Cmd {
 		p, ok := map[string]farm.Priority{"o": farm.PriorityOperator, "n": farm.PriorityNew, "w": farm.PriorityWanted, "b": farm.PriorityBacklog}[key]
 		if !ok {
 			d.say("", "nothing was done")

@@ -2,6 +2,8 @@ package monitor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
@@ -38,6 +40,16 @@ type Wire struct {
 // NewWire looks at the farm by this connection.
 func NewWire(conn *bus.Conn, where string) Wire {
 	return Wire{conn: conn, where: where, AskEnd: conn.Ask()}
+}
+
+// Snapshot implements Source. Without a connection, why there is none says more than
+// that nobody answers.
+func (w Wire) Snapshot(ctx context.Context) (bus.Snapshot, error) {
+	snap, err := w.AskEnd.Snapshot(ctx)
+	if why := w.conn.Trouble(); why != nil && errors.Is(err, bus.ErrNobody) {
+		err = fmt.Errorf("no connection: %w", why)
+	}
+	return snap, err
 }
 
 // Events implements Source.

@@ -23,7 +23,6 @@ type seen struct {
 	err    error     // of the last try
 	traces map[string]*trace
 	events []bus.Event // the newest last
-	missed int         // events that came in the same moment and were not kept
 }
 
 func (s *seen) take(snap bus.Snapshot, now time.Time) {
@@ -56,12 +55,12 @@ func (s *seen) hear(list []bus.Event) {
 // slaveState is one word, the worst first.
 func slaveState(s bus.SlaveNow, now time.Time) string {
 	switch {
-	case s.LastSeen == nil:
-		return "never"
-	case now.Sub(*s.LastSeen) > silent:
+	case s.LastSeen != nil && now.Sub(*s.LastSeen) > silent:
 		return "silent"
 	case s.Paused:
 		return "paused"
+	case s.LastSeen == nil:
+		return "never"
 	case s.Pulse.Unfit != "":
 		return "unfit"
 	case s.Pulse.Doing != "":

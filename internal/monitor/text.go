@@ -48,6 +48,21 @@ func cut(s string, wide int) string {
 	return ansi.Truncate(s, wide, "…")
 }
 
+// ascii has other signs for ours, and one for all that others wrote.
+func ascii(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < 0x80:
+			return r
+		case r == '…':
+			return '~'
+		case r == '°':
+			return ' '
+		}
+		return '?'
+	}, s)
+}
+
 // fit makes text exactly so wide.
 func fit(s string, wide int) string {
 	s = cut(s, wide)

@@ -2,7 +2,9 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -38,9 +40,9 @@ type (
 const second = time.Second
 
 // Init implements tea.Model.
-func (d *dash) Init() tea.Cmd { return tea.Batch(d.look, tick()) }
+func (d *dash) Init() tea.Cmd { return tea.Batch(d.look, d.tick()) }
 
-func tick() tea.Cmd { return tea.Tick(second, func(time.Time) tea.Msg { return tickMsg{} }) }
+func (d *dash) tick() tea.Cmd { return d.after(second, func(time.Time) tea.Msg { return tickMsg{} }) }
 
 // look asks for a snapshot. The farm has as long as two looks are apart, or a slow one
 // five seconds: the screen says that it is old meanwhile.
@@ -57,7 +59,7 @@ func (d *dash) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		d.wide, d.high = m.Width, m.Height
 	case tickMsg:
-		return d, tea.Batch(tick(), d.gather())
+		return d, tea.Batch(d.tick(), d.gather())
 	case lookMsg:
 		return d, d.look
 	case lookedMsg:
@@ -66,7 +68,7 @@ func (d *dash) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		} else {
 			d.take(m.snap, d.cfg.Now())
 		}
-		again := tea.Tick(d.cfg.Every, func(time.Time) tea.Msg { return lookMsg{} })
+		again := d.after(d.cfg.Every, func(time.Time) tea.Msg { return lookMsg{} })
 		return d, tea.Batch(again, d.ended())
 	case onceMsg:
 		if m.err == nil {
@@ -121,10 +123,21 @@ func (d *dash) gather() tea.Cmd {
 // say shows what came of something, until the next key.
 func (d *dash) say(style, text string) { d.note, d.noteStyle = clean(text), style }
 
+// told is an error as people want it: what the master said, without the way that it came.
+func told(err error) string {
+	if _, words, ok := strings.Cut(err.Error(), bus.ErrRefused.Error()+": "); ok {
+		return words
+	}
+	if errors.Is(err, bus.ErrNobody) {
+		return bus.ErrNobody.Error()
+	}
+	return err.Error()
+}
+
 func (d *dash) steered(m steeredMsg) {
 	switch {
 	case m.err != nil:
-		d.say(red, m.wish+": "+m.err.Error())
+		d.say(red, "not done: "+told(m.err))
 	case m.got.Audit > 0:
 		d.say(green, m.got.Said+fmt.Sprintf("; `master undo %d` takes it back", m.got.Audit))
 	default:
