@@ -24,6 +24,7 @@ import (
 	"pinwheel/internal/dispatch"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
+	"pinwheel/internal/metrics"
 	"pinwheel/internal/publish"
 	"pinwheel/internal/service"
 	"pinwheel/internal/stats"
@@ -75,6 +76,9 @@ func (m *Master) announce(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	ready := map[string]any{"schema": 1, "ready": true, "url": m.URL, "nats": m.NATSURL}
+	if m.figures != nil {
+		ready["metrics"] = "http://" + reachable(m.figures.Addr().(*net.TCPAddr))
+	}
 	if err := json.NewEncoder(out).Encode(ready); err != nil {
 		return err
 	}
@@ -113,6 +117,7 @@ type Master struct {
 	home     *home
 	conn     *bus.Conn
 	certs    *certs.Certs       // nil: no TLS
+	metrics  *metrics.Metrics   // nil: nobody asks for them
 	nats     *natsserver.Server // nil: an external one
 
 	log        zerolog.Logger
@@ -122,6 +127,7 @@ type Master struct {
 	publisher  *publish.Publisher
 	httpd      *http.Server
 	listener   net.Listener
+	figures    net.Listener  // of metrics; nil: none
 	revoked    chan struct{} // wakes whoever tells the NATS server
 	closers    []func()
 	now        func() time.Time // of day
@@ -145,6 +151,10 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 		return nil, err
 	}
 	m.closers = append(m.closers, m.home.Close)
+	if set.Metrics != "" {
+		m.metrics = metrics.New(cli.Version())
+		m.home.trace = m.metrics.Tracer()
+	}
 	// What can be refused comes before anything is made.
 	if m.rules, err = openRules(set.Rules, log); err != nil {
 		return nil, err
@@ -156,6 +166,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 		return nil, err
 	}
 	if err = m.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err = m.listenMetrics(ctx); err != nil {
 		return nil, err
 	}
 	if err = m.startNATS(); err != nil {
@@ -201,6 +214,7 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Scratch: m.Settings.StateDir,
 		Retry:   farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout},
 		Tell: func(e bus.Event) {
+			m.metrics.Ended(e)
 			_ = conn.Publish(e) // events may be lost; the database is the truth
 		},
 		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
@@ -212,21 +226,22 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	m.httpd.Handler = web.New(web.Config{
+	m.httpd.Handler = m.metrics.HTTP(web.New(web.Config{
 		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log,
 		Upload: m.collector.Upload(), Version: cli.Version(), Now: m.now,
-	})
+	}))
+	m.metrics.Watch(m.farm())
 	return m.answer(conn)
 }
 
 // answer registers the stages on the bus; their subscriptions end with conn.
 func (m *Master) answer(conn *bus.Conn) error {
 	for _, register := range []func() (func(), error){
-		func() (func(), error) { return conn.HandleHello(m.dispatcher.Hello) },
+		func() (func(), error) { return conn.HandleHello(m.metrics.Hello(m.dispatcher.Hello)) },
 		func() (func(), error) { return conn.OverhearHello(m.dispatcher.Overheard) },
-		func() (func(), error) { return conn.HandleNext(m.dispatcher.Next) },
-		func() (func(), error) { return conn.HandleBeat(m.dispatcher.Beat) },
-		func() (func(), error) { return conn.HandleReport(m.collector.Report) },
+		func() (func(), error) { return conn.HandleNext(m.metrics.Next(m.dispatcher.Next)) },
+		func() (func(), error) { return conn.HandleBeat(m.metrics.Beat(m.dispatcher.Beat)) },
+		func() (func(), error) { return conn.HandleReport(m.metrics.Report(m.collector.Report)) },
 	} {
 		stop, err := register()
 		if err != nil {
@@ -314,6 +329,8 @@ func (m *Master) Run(ctx context.Context) error {
 		service.Part{Name: "publish", Run: m.publisher.Run},
 		service.Part{Name: "web", Run: m.serveHTTP},
 		service.Part{Name: "certificates", Run: m.watchCertificates},
+		service.Part{Name: "metrics", Run: m.serveMetrics},
+		service.Part{Name: "counts", Run: func(ctx context.Context) error { return m.metrics.Count(ctx, m.Store, m.log) }},
 		service.Part{Name: "stats", Run: func(ctx context.Context) error { return stats.Run(ctx, m.Store, m.log) }},
 	)
 }
