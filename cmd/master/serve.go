@@ -54,15 +54,18 @@ signal ends it at once, which loses nothing.`,
 			defer stop()
 			// The second signal loses no more than kill -9 does, which is nothing.
 			defer context.AfterFunc(abandon, func() { abandoned(cmd.Context(), log) })()
+			boss := service.Supervised(log)
 			m, err := startMaster(drain, set, log)
 			if err != nil {
 				return stopped(drain, err)
 			}
 			defer m.Close()
+			ctx, end := m.supervised(drain, abandon, boss)
+			defer end()
 			// The site is served while an external NATS is awaited: pip needs none.
-			return stopped(drain, service.RunAll(drain,
+			return stopped(drain, service.RunAll(ctx,
 				service.Part{Name: "master", Run: m.Run},
-				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout()) }},
+				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout(), boss) }},
 			))
 		},
 	}
@@ -71,7 +74,7 @@ signal ends it at once, which loses nothing.`,
 }
 
 // announce prints the line that says where the farm is, once it can be used.
-func (m *Master) announce(ctx context.Context, out io.Writer) error {
+func (m *Master) announce(ctx context.Context, out io.Writer, boss *service.Supervisor) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
@@ -82,6 +85,7 @@ func (m *Master) announce(ctx context.Context, out io.Writer) error {
 	if err := json.NewEncoder(out).Encode(ready); err != nil {
 		return err
 	}
+	boss.Status("serving " + m.URL)
 	<-ctx.Done()
 	return ctx.Err()
 }

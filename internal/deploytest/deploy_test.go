@@ -48,6 +48,7 @@ func TestDeployed(t *testing.T) {
 		"TLS":                       testTLS,
 		"external NATS with TLS":    testSecureNATS,
 		"metrics":                   testMetrics,
+		"as the units say":          testSupervised,
 		"two hosts":                 testTwoHosts,
 		"database behind a cable":   testDatabaseCut,
 	} {
