@@ -25,6 +25,7 @@ import (
 	"pinwheel/internal/dispatch"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
+	"pinwheel/internal/metrics"
 	"pinwheel/internal/publish"
 	"pinwheel/internal/service"
 	"pinwheel/internal/stats"
@@ -54,15 +55,18 @@ signal ends it at once, which loses nothing.`,
 			defer stop()
 			// The second signal loses no more than kill -9 does, which is nothing.
 			defer context.AfterFunc(abandon, func() { abandoned(cmd.Context(), log) })()
+			boss := service.Supervised(log)
 			m, err := startMaster(drain, set, log)
 			if err != nil {
 				return stopped(drain, err)
 			}
 			defer m.Close()
+			ctx, end := m.supervised(drain, abandon, boss)
+			defer end()
 			// The site is served while an external NATS is awaited: pip needs none.
-			return stopped(drain, service.RunAll(drain,
+			return stopped(drain, service.RunAll(ctx,
 				service.Part{Name: "master", Run: m.Run},
-				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout()) }},
+				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout(), boss) }},
 			))
 		},
 	}
@@ -71,14 +75,18 @@ signal ends it at once, which loses nothing.`,
 }
 
 // announce prints the line that says where the farm is, once it can be used.
-func (m *Master) announce(ctx context.Context, out io.Writer) error {
+func (m *Master) announce(ctx context.Context, out io.Writer, boss *service.Supervisor) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
 	ready := map[string]any{"schema": 1, "ready": true, "url": m.URL, "nats": m.NATSURL}
+	if m.figures != nil {
+		ready["metrics"] = "http://" + reachable(m.figures.Addr().(*net.TCPAddr))
+	}
 	if err := json.NewEncoder(out).Encode(ready); err != nil {
 		return err
 	}
+	boss.Status("serving " + m.URL)
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -114,6 +122,7 @@ type Master struct {
 	home     *home
 	conn     *bus.Conn
 	certs    *certs.Certs       // nil: no TLS
+	metrics  *metrics.Metrics   // nil: nobody asks for them
 	nats     *natsserver.Server // nil: an external one
 
 	log        zerolog.Logger
@@ -124,6 +133,7 @@ type Master struct {
 	desk       *desk.Desk
 	httpd      *http.Server
 	listener   net.Listener
+	figures    net.Listener  // of metrics; nil: none
 	revoked    chan struct{} // wakes whoever tells the NATS server
 	closers    []func()
 	now        func() time.Time // of day
@@ -147,6 +157,10 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 		return nil, err
 	}
 	m.closers = append(m.closers, m.home.Close)
+	if set.Metrics != "" {
+		m.metrics = metrics.New(cli.Version())
+		m.home.trace = m.metrics.Tracer()
+	}
 	// What can be refused comes before anything is made.
 	if m.rules, err = openRules(set.Rules, log); err != nil {
 		return nil, err
@@ -158,6 +172,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 		return nil, err
 	}
 	if err = m.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err = m.listenMetrics(ctx); err != nil {
 		return nil, err
 	}
 	if err = m.startNATS(); err != nil {
@@ -203,7 +220,10 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Scratch: m.Settings.StateDir,
 		Retry: farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout,
 			BuildMemory: m.Settings.limits().Memory},
-		Tell:  m.tell,
+		Tell: func(e bus.Event) {
+			m.metrics.Ended(e)
+			m.tell(e)
+		},
 		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
@@ -213,22 +233,23 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	m.httpd.Handler = web.New(web.Config{
+	m.httpd.Handler = m.metrics.HTTP(web.New(web.Config{
 		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log,
 		Upload: m.collector.Upload(), Version: cli.Version(), Now: m.now,
-	})
+	}))
 	m.desk = m.newDesk()
+	m.metrics.Watch(m.farm())
 	return m.answer(conn)
 }
 
 // answer registers the stages on the bus; their subscriptions end with conn.
 func (m *Master) answer(conn *bus.Conn) error {
 	for _, register := range []func() (func(), error){
-		func() (func(), error) { return conn.HandleHello(m.dispatcher.Hello) },
+		func() (func(), error) { return conn.HandleHello(m.metrics.Hello(m.dispatcher.Hello)) },
 		func() (func(), error) { return conn.OverhearHello(m.dispatcher.Overheard) },
-		func() (func(), error) { return conn.HandleNext(m.dispatcher.Next) },
-		func() (func(), error) { return conn.HandleBeat(m.dispatcher.Beat) },
-		func() (func(), error) { return conn.HandleReport(m.collector.Report) },
+		func() (func(), error) { return conn.HandleNext(m.metrics.Next(m.dispatcher.Next)) },
+		func() (func(), error) { return conn.HandleBeat(m.metrics.Beat(m.dispatcher.Beat)) },
+		func() (func(), error) { return conn.HandleReport(m.metrics.Report(m.collector.Report)) },
 		func() (func(), error) { return conn.HandleLook(m.desk.Look) },
 		func() (func(), error) { return conn.HandleLog(m.desk.LogPart) },
 		func() (func(), error) { return conn.HandleSteer(m.desk.Steer) },
@@ -319,6 +340,8 @@ func (m *Master) Run(ctx context.Context) error {
 		service.Part{Name: "publish", Run: m.publisher.Run},
 		service.Part{Name: "web", Run: m.serveHTTP},
 		service.Part{Name: "certificates", Run: m.watchCertificates},
+		service.Part{Name: "metrics", Run: m.serveMetrics},
+		service.Part{Name: "counts", Run: func(ctx context.Context) error { return m.metrics.Count(ctx, m.Store, m.log) }},
 		service.Part{Name: "stats", Run: func(ctx context.Context) error { return stats.Run(ctx, m.Store, m.log) }},
 	)
 }

@@ -32,6 +32,7 @@ type settings struct {
 	TLSCA       string `key:"tls-ca" help:"the authorities, <FILE>, PEM, that nats-url is trusted by, and by which slaves will trust tls-cert" empty:"the system's"`
 	Upstream    string `key:"upstream" help:"the index to follow, <URL> of its simple/" empty:"the one that pip here uses"`
 	MoveFrom    string `key:"move-from" help:"the index that this farm followed before, <URL>, when it is to follow another one: what that one lacks is taken down, and its file names are never used again"`
+	Metrics     string `key:"metrics-listen" help:"<ADDRESS> of figures for Prometheus, /healthz and /readyz, for whoever reaches it; on loopback, pprof as well" empty:"none"`
 	Python      string `key:"python" help:"the interpreter, <FILE>, whose pip is asked" empty:"the first that works"`
 
 	Follow        bool          `key:"ingest-follow" default:"true" help:"follow the upstream: queue what it releases, within seconds; without, only what people ask for is read"`
@@ -96,6 +97,11 @@ func (s settings) fill() settings {
 func (s settings) check() error {
 	if err := errors.Join(s.checkDatabase(), s.checkNATS(), s.checkFollowing(), s.checkLease(), s.checkLimits(), checkAddress("--listen", s.Listen), checkAddress("--nats-listen", s.NATSListen)); err != nil {
 		return err
+	}
+	if s.Metrics != "" {
+		if err := checkAddress("--metrics-listen", s.Metrics); err != nil {
+			return err
+		}
 	}
 	for flag, v := range map[string]string{"--upstream": s.Upstream, "--public-url": s.PublicURL, "--ingest-changelog": s.Changelog} {
 		if v == "" {

@@ -41,6 +41,10 @@ type Config struct {
 	Sensors machine.Sensors  // of this machine
 	Fitness Fitness          // without which no job is asked for
 
+	// Alive, if set, hears from the loops that talk to the master, at the latest after
+	// the time that it was given the last time. It must be quick.
+	Alive func(within time.Duration)
+
 	// Observe, if set, hears of each step of a lease, with its token. It is
 	// called by the loops themselves, so it must be quick.
 	Observe func(step Step, token string)

@@ -47,6 +47,8 @@ func TestDeployed(t *testing.T) {
 		"credentials of the master": testMasterCreds,
 		"TLS":                       testTLS,
 		"external NATS with TLS":    testSecureNATS,
+		"metrics":                   testMetrics,
+		"as the units say":          testSupervised,
 		"two hosts":                 testTwoHosts,
 		"database behind a cable":   testDatabaseCut,
 	} {
@@ -180,6 +182,8 @@ type ready struct {
 	Ready bool
 	URL   string
 	NATS  string
+
+	Metrics string // empty: there are none
 }
 
 func (d *daemon) ready() ready {
