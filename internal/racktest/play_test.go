@@ -131,7 +131,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 		"ansible_user": "root", "ansible_ssh_private_key_file": r.key,
 		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
 		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
-		"master_upstream":         r.index.URL(), "web_names": []string{"DNS:" + farmName, "IP:" + farmAddress},
+		"master_upstream":         r.index.URL(), "farm_names": []string{"DNS:" + farmName, "IP:" + farmAddress},
 	}
 	maps.Copy(all, vars)
 	hosts := map[string]any{}
