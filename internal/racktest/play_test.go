@@ -3,6 +3,7 @@ package racktest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -91,6 +92,16 @@ func (r *rack) must(argv ...string) string {
 		r.t.Fatalf("%v: %v\n%s", argv, err, out)
 	}
 	return string(out)
+}
+
+// sum is the SHA-256 of a program.
+func (r *rack) sum(path string) string {
+	r.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
 // knows has the operator know a machine by its key.
