@@ -3,6 +3,7 @@ package racktest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -93,6 +94,16 @@ func (r *rack) must(argv ...string) string {
 	return string(out)
 }
 
+// sum is the SHA-256 of a program.
+func (r *rack) sum(path string) string {
+	r.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
+}
+
 // knows has the operator know a machine by its key.
 func (r *rack) knows(line string) {
 	r.t.Helper()
@@ -131,7 +142,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 		"ansible_user": "root", "ansible_ssh_private_key_file": r.key,
 		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
 		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
-		"master_upstream":         r.index.URL(), "web_names": []string{"DNS:" + farmName, "IP:" + farmAddress},
+		"master_upstream":         r.index.URL(), "farm_names": []string{"DNS:" + farmName, "IP:" + farmAddress},
 	}
 	maps.Copy(all, vars)
 	hosts := map[string]any{}
