@@ -66,3 +66,17 @@ func TestSpelledByPage(t *testing.T) {
 		}
 	}
 }
+
+// TestSpelledOnceUnchanged: a page that was read before the event that tells how its
+// project is written comes only once.
+func TestSpelledOnceUnchanged(t *testing.T) {
+	t.Parallel()
+	known := store.Known{ID: 1, ProjectFacts: store.ProjectFacts{Name: "demo", Display: "Demo"}}
+	for spelling, want := range map[string]string{"": "Demo", "Demo": "Demo", "demo": "demo"} {
+		it := &task{known: known, unchanged: true, spelling: spelling}
+		a, err := it.agreement(newModel(t).env)
+		if err != nil || a.Facts.Display != want || a.Page != (want != "Demo") {
+			t.Errorf("%q: shown as %q, page %v, %v", spelling, a.Facts.Display, a.Page, err)
+		}
+	}
+}

@@ -204,6 +204,9 @@ func (it *task) agreement(env Environment) (a store.Agreement, err error) {
 		// The page is what it was, but time has passed: a release is not new for ever.
 		a := agree(it.known, nil, env, it.known.Followed)
 		a.Facts.Serial, a.Unread = max(a.Facts.Serial, it.reading.Serial), false
+		if it.spelling != "" && it.spelling != a.Facts.Display { // the page was newer than what had been heard
+			a.Facts.Display, a.Page = it.spelling, true
+		}
 		return a, nil
 	case it.planned:
 		return agree(it.known, nil, env, it.known.Followed), nil
