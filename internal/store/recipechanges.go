@@ -325,8 +325,8 @@ func (c *recipeChange) judge(j touched, a bookAnswer) {
 // that ran out of memory: that stays, also below what the recipe says now.
 func (j touched) wanted(a bookAnswer) (want farm.Needs, learnt int64) {
 	want, learnt = a.after.Needs(), j.learnt
-	if learnt == 0 && j.needs.Memory != a.before.Memory { // by a program of before
-		learnt = j.needs.Memory
+	if j.needs.Memory != max(a.before.Memory, learnt) { // by a program of before
+		learnt = max(learnt, j.needs.Memory)
 	}
 	want.Memory = max(want.Memory, learnt)
 	return want, learnt

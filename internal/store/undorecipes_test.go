@@ -130,6 +130,9 @@ func TestRecipesKeepWhatWasLearnt(t *testing.T) {
 	learns := map[string]func(w *world){
 		"now":                    func(w *world) { w.must(w.exec(`update jobs set needs_memory = $1, learnt_memory = $1`, 2*gb)) },
 		"by a program of before": func(w *world) { w.must(w.exec(`update jobs set needs_memory = $1`, 2*gb)) },
+		"by it, beside less": func(w *world) {
+			w.must(w.exec(`update jobs set needs_memory = $1, learnt_memory = $2`, 2*gb, gb))
+		},
 	}
 	for what, c := range map[string]struct {
 		cause farm.Cause // of the job's failure, which the recipe queues again; "": it waits in the queue
