@@ -88,7 +88,7 @@ func reasons() map[string]string {
 		"pytz==2004b":             "python-syntax SyntaxError: invalid syntax",
 		"functools32==3.2.3-2":    "python-syntax for Python 2.7 only",
 		"dataclasses==0.8":        "no-sdist dataclasses==0.8",
-		"pyzmq==26.0.2":           "build-backend Use build.targets instead of cmake.targets",
+		"pyzmq==26.0.2":           "build-backend subprocess-exited-with-error", // pip's own words; the backend's stand above them
 		"Twisted==16.0.0":         "build-backend pkg_resources is gone",
 		"anyjson==0.3.3":          "build-backend use_2to3 is gone from setuptools",
 	}
