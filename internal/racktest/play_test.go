@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"pinwheel/internal/proc"
 	"pinwheel/internal/pypitest"
 )
 
@@ -53,12 +54,17 @@ func newRack(t *testing.T) *rack {
 	if tools == "" || root == "" {
 		t.Skip("PINWHEEL_ANSIBLE and PINWHEEL_HOST_ROOT are not set: `make test-ansible` sets them")
 	}
-	// Short, since ssh keeps sockets below it.
-	dir, err := os.MkdirTemp("", "rack-")
+	// Short, since ssh keeps sockets below it; what a killed test leaves goes with the next.
+	temp, err := proc.NewTempDir("rack-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := temp.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := temp.Path
 	r := &rack{t: t, dir: dir, tools: tools, root: root, key: filepath.Join(dir, "key"), known: filepath.Join(dir, "known_hosts"),
 		index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
 	r.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", r.key)
