@@ -202,3 +202,21 @@ func TestASCII(t *testing.T) {
 }
 
 var _ tea.Model = (*dash)(nil)
+
+// TestSlaveState: what a slave says of itself is taken as it is said.
+func TestSlaveState(t *testing.T) {
+	t.Parallel()
+	beat, gone := noon(), noon().Add(-time.Hour)
+	for want, s := range map[string]bus.SlaveNow{
+		"never":  {},
+		"silent": {LastSeen: &gone, Paused: true},
+		"paused": {LastSeen: &beat, Paused: true, Pulse: farm.Pulse{Doing: "building x 1"}},
+		"unfit":  {LastSeen: &beat, Pulse: farm.Pulse{Unfit: "hot"}},
+		"busy":   {LastSeen: &beat, Pulse: farm.Pulse{Doing: "building x 1"}},
+		"idle":   {LastSeen: &beat, Pulse: farm.Pulse{Doing: "waiting for work"}},
+	} {
+		if got := slaveState(s, noon()); got != want {
+			t.Errorf("%+v is %s, want %s", s, got, want)
+		}
+	}
+}

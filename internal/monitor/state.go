@@ -63,8 +63,8 @@ func slaveState(s bus.SlaveNow, now time.Time) string {
 		return "never"
 	case s.Pulse.Unfit != "":
 		return "unfit"
-	case s.Pulse.Doing != "":
-		return "busy"
+	case strings.HasPrefix(s.Pulse.Doing, "building "):
+		return "busy" // a slave that has nothing to do says so too
 	}
 	return "idle"
 }
