@@ -286,7 +286,7 @@ func testSupervised(t *testing.T, p programs) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	bin := filepath.Join(dir, "bin") // where the units' user can go
 	copyTo(t, bin, p.master, p.slave)
-	in := installed{programs: programs{filepath.Join(bin, "master"), filepath.Join(bin, "slave")}, dir: dir, watchdog: 4 * time.Second}
+	in := installed{programs: programs{master: filepath.Join(bin, "master"), slave: filepath.Join(bin, "slave")}, dir: dir, watchdog: 4 * time.Second}
 	in.make(t, dir)
 
 	in.credentials = map[string]string{"master.toml": fmt.Sprintf("upstream = '%s'\nlisten = '127.0.0.1:0'\nnats-listen = '127.0.0.1:0'\n", index.URL())}
