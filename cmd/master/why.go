@@ -64,7 +64,9 @@ releases of PACKAGE: a failure by its cause, and in brackets why one is skipped.
 type whyAnswer struct {
 	Schema       int          `json:"schema"`
 	Package      string       `json:"package"`
-	Status       string       `json:"status"` // PEP 792
+	Display      string       `json:"display"`   // as its authors write it now
+	Spellings    []string     `json:"spellings"` // all that were seen
+	Status       string       `json:"status"`    // PEP 792
 	StatusReason string       `json:"status_reason"`
 	Followed     bool         `json:"followed"`
 	Read         time.Time    `json:"read_at"`
@@ -171,8 +173,8 @@ func (q question) look(ctx context.Context) (*whyAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &whyAnswer{Schema: 1, Package: known.Name, Status: known.Status, StatusReason: known.StatusReason,
-		Followed: known.Followed, Read: known.Read, one: q.version != "", Releases: []whyRelease{}}
+	a := &whyAnswer{Schema: 1, Package: known.Name, Display: known.Display, Spellings: append([]string{}, known.Spellings...),
+		Status: known.Status, StatusReason: known.StatusReason, Followed: known.Followed, Read: known.Read, one: q.version != "", Releases: []whyRelease{}}
 	if a.Skips, err = q.st.Skips(ctx, []string{q.name}); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,11 @@ import (
 )
 
 func (a *whyAnswer) print(t teller) {
-	head := a.Package + ": " + a.Status
+	head := a.Package
+	if a.Display != "" && a.Display != a.Package {
+		head += ", written " + cli.OneLine(a.Display)
+	}
+	head += ": " + a.Status
 	if a.StatusReason != "" {
 		head += " (" + cli.OneLine(a.StatusReason) + ")"
 	}

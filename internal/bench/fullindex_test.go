@@ -101,11 +101,11 @@ func drawName(i int) string {
 }
 
 // Names tells the whole list, as ingest's walks ask for it.
-func (d drawn) Names(_ context.Context, _ string, visit func(string, int64) error) (pypi.NamesInfo, error) {
+func (d drawn) Names(_ context.Context, _ string, visit func(pypi.Listed) error) (pypi.NamesInfo, error) {
 	info := pypi.NamesInfo{Serial: pypiSerial, Serials: true}
 	for name, err := range d.names() {
 		if err == nil {
-			err = visit(name, 1+int64(seed(name)%(pypiSerial-1)))
+			err = visit(pypi.Listed{Name: name, Display: name, Serial: 1 + int64(seed(name)%(pypiSerial-1))})
 		}
 		if err != nil {
 			return info, err

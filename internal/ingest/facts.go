@@ -38,7 +38,9 @@ func projectFacts(known store.Known, p *pypi.Project, follow bool) store.Project
 		return f
 	}
 	f.Name = cmp.Or(f.Name, p.Name)
-	f.Display = cmp.Or(plain(p.Display, maxWords), f.Name)
+	if p.Spelled || f.Display == "" {
+		f.Display = cmp.Or(plain(p.Display, maxWords), f.Name)
+	}
 	f.Serial = max(0, p.Serial)
 	f.ETag = ""
 	if tag := plain(p.ETag, maxETag+1); tag == p.ETag && len(tag) <= maxETag {

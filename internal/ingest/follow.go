@@ -181,6 +181,7 @@ func (p *poller) changes(ctx context.Context) (full bool, err error) {
 	if len(list) == 0 && c.Last <= at.Serial {
 		return false, nil
 	}
+	p.spelled.hear(c.Events, at.Serial)
 	if _, err := p.cfg.Store.Announce(ctx, list, c.Last, holds(c.Events, at.Serial)...); err != nil {
 		return false, err
 	}

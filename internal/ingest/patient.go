@@ -26,13 +26,13 @@ type patientIndex struct {
 var errResting = errors.New("it is asked for again")
 
 // Names is that of the index, or the error of the last time while it rests.
-func (p *patientIndex) Names(ctx context.Context, etag string, visit func(string, int64) error) (pypi.NamesInfo, error) {
+func (p *patientIndex) Names(ctx context.Context, etag string, visit func(pypi.Listed) error) (pypi.NamesInfo, error) {
 	if err := p.resting(); err != nil {
 		return pypi.NamesInfo{}, err
 	}
 	ours := false // the end came from us
-	info, err := p.Index.Names(ctx, etag, func(name string, serial int64) error {
-		err := visit(name, serial)
+	info, err := p.Index.Names(ctx, etag, func(p pypi.Listed) error {
+		err := visit(p)
 		ours = err != nil
 		return err
 	})

@@ -17,9 +17,9 @@ type lister struct {
 	err   error
 }
 
-func (l *lister) Names(_ context.Context, _ string, visit func(string, int64) error) (pypi.NamesInfo, error) {
+func (l *lister) Names(_ context.Context, _ string, visit func(pypi.Listed) error) (pypi.NamesInfo, error) {
 	l.asked++
-	return pypi.NamesInfo{}, errors.Join(visit("a", 1), l.err)
+	return pypi.NamesInfo{}, errors.Join(visit(pypi.Listed{Name: "a", Display: "a", Serial: 1}), l.err)
 }
 
 // TestPatience: a list that failed rests, for longer each time; what was not the
@@ -32,7 +32,7 @@ func TestPatience(t *testing.T) {
 	p := &patientIndex{Index: l, now: func() time.Time { return now }, times: &times{list: 10 * time.Second, listMost: time.Minute}}
 	ask := func(visit error, want error, asked int) {
 		t.Helper()
-		_, err := p.Names(t.Context(), "", func(string, int64) error { return visit })
+		_, err := p.Names(t.Context(), "", func(pypi.Listed) error { return visit })
 		if !errors.Is(err, want) || l.asked != asked {
 			t.Errorf("error %v, want %v; asked %d times, want %d", err, want, l.asked, asked)
 		}

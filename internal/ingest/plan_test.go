@@ -20,7 +20,7 @@ func page(releases ...pypi.Release) *pypi.Project {
 			p.Releases[i].Uploaded = today().AddDate(-1, 0, 0)
 		}
 	}
-	p.Display, p.Status = "Demo", statusActive
+	p.Display, p.Spelled, p.Status = "Demo", true, statusActive
 	return &p
 }
 

@@ -224,7 +224,7 @@ func TestDatabaseTakesAnything(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		for range 2 {
 			p := pypi.Project{
-				Name: "demo", Display: hostile().Draw(rt, "display"), Serial: rapid.Int64().Draw(rt, "serial"), ETag: hostile().Draw(rt, "etag"),
+				Name: "demo", Display: hostile().Draw(rt, "display"), Spelled: rapid.Bool().Draw(rt, "spelled"), Serial: rapid.Int64().Draw(rt, "serial"), ETag: hostile().Draw(rt, "etag"),
 				Status: rapid.SampledFrom([]string{"active", "archived", "odd\x00"}).Draw(rt, "status"), StatusReason: hostile().Draw(rt, "why"),
 				Releases: rapid.SliceOfN(rapid.Custom(hostileRelease), 0, 4).Draw(rt, "releases"),
 			}

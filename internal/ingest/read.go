@@ -25,6 +25,7 @@ type task struct {
 	unchanged bool          // what the farm has is still true
 	planned   bool          // the upstream was not asked
 	partly    bool          // what project lacks is not to be believed, and it stays on the list
+	spelling  string        // of the name, as events had it when it was read
 	size      int64         // about, of project in memory
 }
 
@@ -207,6 +208,7 @@ func (r *reader) fetch(ctx context.Context, it *task) bool {
 	}
 	stale := errors.Is(err, pypi.ErrStale)
 	r.hear(ctx, err)
+	r.spelled.spell(it, &p)
 	switch {
 	case err == nil && r.ghost(it, p.Status), errors.Is(err, pypi.ErrUnchanged) && r.ghost(it, it.known.Status):
 		r.doubt(ctx, it, step(r.times.stale, inARow(it.reading, stillCached)), stillCached)

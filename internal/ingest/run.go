@@ -22,7 +22,7 @@ type Index interface {
 	ProjectAt(ctx context.Context, name string, seen pypi.Seen, serial int64) (pypi.Project, error)
 	Changes(ctx context.Context, since int64) (pypi.Changes, error)
 	LastSerial(ctx context.Context) (int64, error)
-	Names(ctx context.Context, etag string, visit func(name string, serial int64) error) (pypi.NamesInfo, error)
+	Names(ctx context.Context, etag string, visit func(pypi.Listed) error) (pypi.NamesInfo, error)
 }
 
 // FollowConfig says how the upstream is followed. Zero fields take the defaults
@@ -87,6 +87,8 @@ type Follower struct {
 	large  sync.Mutex    // held while Large is asked
 	idle   func()        // for tests: called when nothing is due and nothing under way
 	faults faults
+
+	spelled spelled
 }
 
 // times are the pauses that no operator sets; tests shorten them.
@@ -138,7 +140,7 @@ func NewFollower(cfg FollowConfig) *Follower {
 	f := &Follower{
 		cfg: cfg, log: cfg.Log.With().Str("part", "ingest").Logger(), times: usualTimes(), now: cfg.Now,
 		wake: make(chan struct{}, 1), look: make(chan struct{}, 1),
-		idle: func() {},
+		idle: func() {}, spelled: spelled{by: map[string]string{}},
 	}
 	f.cfg.Index = &patientIndex{Index: cfg.Index, now: time.Now, times: &f.times}
 	f.mass = newAllowance(massLimit, massWindow)

@@ -191,8 +191,8 @@ func (f *Follower) firstList(ctx context.Context, err error) (pypi.NamesInfo, er
 		return pypi.NamesInfo{}, err
 	}
 	var highest int64 // not every list tells a serial of its own
-	info, err := f.cfg.Index.Names(ctx, "", func(_ string, serial int64) error {
-		highest = max(highest, serial)
+	info, err := f.cfg.Index.Names(ctx, "", func(p pypi.Listed) error {
+		highest = max(highest, p.Serial)
 		return nil
 	})
 	if err != nil || !info.Serials {
@@ -290,8 +290,8 @@ func (f *Follower) names(ctx context.Context, etag string, info *pypi.NamesInfo)
 	errEnough := errors.New("the list is wanted no further")
 	return func(yield func(store.NameSerial, error) bool) {
 		var err error
-		*info, err = f.cfg.Index.Names(ctx, etag, func(name string, serial int64) error {
-			if !yield(store.NameSerial{Name: name, Serial: serial}, nil) {
+		*info, err = f.cfg.Index.Names(ctx, etag, func(p pypi.Listed) error {
+			if !yield(store.NameSerial(p), nil) {
 				return errEnough
 			}
 			return nil

@@ -139,8 +139,13 @@ func (f *Follower) agreeOn(ctx context.Context, batch []*task) (changed []*task,
 		f.log.Info().Int("packages", len(d.by)).Int64("releases", out.Releases).Int64("queued", out.Queued).
 			Int64("removed", out.Removed).Int64("aborted", out.Aborted).Msg("agreed with the upstream")
 	}
-	for _, name := range out.Changed {
-		changed = append(changed, d.by[name])
+	for _, it := range batch {
+		switch {
+		case slices.Contains(out.Changed, it.name()):
+			changed = append(changed, it)
+		case !it.partly:
+			f.spelled.forget(it.name(), it.spelling)
+		}
 	}
 	return changed, nil
 }
@@ -199,6 +204,9 @@ func (it *task) agreement(env Environment) (a store.Agreement, err error) {
 		// The page is what it was, but time has passed: a release is not new for ever.
 		a := agree(it.known, nil, env, it.known.Followed)
 		a.Facts.Serial, a.Unread = max(a.Facts.Serial, it.reading.Serial), false
+		if it.spelling != "" && it.spelling != a.Facts.Display { // the page was newer than what had been heard
+			a.Facts.Display, a.Page = it.spelling, true
+		}
 		return a, nil
 	case it.planned:
 		return agree(it.known, nil, env, it.known.Followed), nil

@@ -80,7 +80,7 @@ func BenchmarkNames(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		seen := 0
-		info, err := c.Names(context.Background(), "", func(string, int64) error {
+		info, err := c.Names(context.Background(), "", func(Listed) error {
 			if seen++; seen%50_000 == 0 {
 				var now runtime.MemStats
 				runtime.ReadMemStats(&now)

@@ -77,7 +77,7 @@ func (d *details) addTo(p *page) {
 			facts[f.Filename] = f
 		}
 	}
-	p.display = d.info.Name
+	p.display, p.spelled = d.info.Name, true
 	setDefault(&p.serial, d.serial)
 	for i := range p.files {
 		p.files[i].complete(facts[p.files[i].Filename])
@@ -98,7 +98,7 @@ func (d *details) page(at *url.URL) (page, error) {
 	if d.releases == nil {
 		return page{}, troubled(NotIndex, "JSON without releases")
 	}
-	p := page{display: d.info.Name, serial: d.serial, leftOut: d.leftOut}
+	p := page{display: d.info.Name, spelled: true, serial: d.serial, leftOut: d.leftOut}
 	base := withoutUser(at)
 	for _, version := range slices.Sorted(maps.Keys(d.releases)) {
 		p.versions = append(p.versions, version)

@@ -8,6 +8,13 @@ import (
 	"pinwheel/internal/pep"
 )
 
+// Listed is a project in the index's list of names.
+type Listed struct {
+	Name    string // normalized (PEP 503)
+	Display string // as the list spells it
+	Serial  int64  // of its last change; 0: not told
+}
+
 // NamesInfo is what the index says of its list of names, and what became of it.
 type NamesInfo struct {
 	Serial  int64  // of the last change that the list includes; 0: not told
@@ -17,13 +24,12 @@ type NamesInfo struct {
 	LeftOut int    // entries left out: no project can have that name, or they have another shape
 }
 
-// Names visits the normalized names of all projects, in the index's order, each with the serial of its last change;
-// 0: not told. A name may come twice, in two spellings. The list is read as it comes and never held, whatever its
-// length. etag is a former answer's; empty, or [ErrUnchanged] is possible.
+// Names visits all projects, in the index's order. A name may come twice, in two spellings. The list is read as it
+// comes and never held, whatever its length. etag is a former answer's; empty, or [ErrUnchanged] is possible.
 //
 // An error may come after visits: the list was incomplete then, and what is not in it may exist all the same. An
 // error of visit ends the reading and is returned, wrapped. What is returned beside an error says how far it went.
-func (c *Client) Names(ctx context.Context, etag string, visit func(name string, serial int64) error) (NamesInfo, error) {
+func (c *Client) Names(ctx context.Context, etag string, visit func(Listed) error) (NamesInfo, error) {
 	l := &listing{visit: visit}
 	accept := map[string]string{formJSON: typeJSON, formHTML: acceptHTML}[c.cfg.Form]
 	setDefault(&accept, acceptSimple)
@@ -44,7 +50,7 @@ func (c *Client) Names(ctx context.Context, etag string, visit func(name string,
 // listing is the list of names while it is read.
 type listing struct {
 	info  NamesInfo
-	visit func(name string, serial int64) error
+	visit func(Listed) error
 	ended error // what visit ended it with
 }
 
@@ -69,6 +75,6 @@ func (l *listing) add(name string, serial int64) error {
 	serial = max(serial, 0)
 	l.info.Count++
 	l.info.Serials = l.info.Serials || serial > 0
-	l.ended = l.visit(pep.NormalizeName(name), serial)
+	l.ended = l.visit(Listed{Name: pep.NormalizeName(name), Display: name, Serial: serial})
 	return l.ended
 }

@@ -15,7 +15,8 @@ import (
 func visited(t *testing.T, read func(*listing) error) ([]string, error) {
 	t.Helper()
 	names := []string{}
-	l := &listing{visit: func(name string, serial int64) error {
+	l := &listing{visit: func(p Listed) error {
+		name, serial := p.Name, p.Serial
 		if !possible(name) || pep.NormalizeName(name) != name || serial < 0 {
 			t.Errorf("visited %q, serial %d", name, serial)
 		}

@@ -20,8 +20,8 @@ import (
 func list(t *testing.T, c *pypi.Client, etag string) (pypi.NamesInfo, string, error) {
 	t.Helper()
 	var b strings.Builder
-	info, err := c.Names(t.Context(), etag, func(name string, serial int64) error {
-		fmt.Fprintf(&b, "%s %d\n", name, serial)
+	info, err := c.Names(t.Context(), etag, func(p pypi.Listed) error {
+		fmt.Fprintf(&b, "%s %s %d\n", p.Name, p.Display, p.Serial)
 		return nil
 	})
 	return info, b.String(), err
@@ -39,7 +39,7 @@ func TestNames(t *testing.T) {
 			}
 			return s.Serial(name)
 		}
-		want := fmt.Sprintf("another %d\ndemo-pkg %d\nzz-top %d\n", serial("another"), serial("demo-pkg"), serial("zz-top"))
+		want := fmt.Sprintf("another Another %d\ndemo-pkg Demo.Pkg %d\nzz-top zz_top %d\n", serial("another"), serial("demo-pkg"), serial("zz-top"))
 		c := inForm(s, form)
 		info, got, err := list(t, c, "")
 		if err != nil || got != want {
@@ -152,8 +152,8 @@ func TestNamesOddLists(t *testing.T) {
 			}))
 			t.Cleanup(s.Close)
 			var names []string
-			info, err := pypi.New(pypi.Config{Simple: s.URL + "/simple"}).Names(t.Context(), "", func(name string, _ int64) error {
-				names = append(names, name)
+			info, err := pypi.New(pypi.Config{Simple: s.URL + "/simple"}).Names(t.Context(), "", func(p pypi.Listed) error {
+				names = append(names, p.Name)
 				return nil
 			})
 			if got := strings.Join(names, " "); got != c.want || info.LeftOut != c.leftOut || info.Count != len(names) {
@@ -173,7 +173,7 @@ func TestNamesVisitor(t *testing.T) {
 	for _, form := range []string{"json", "html"} {
 		c := inForm(s, form)
 		mine := fmt.Errorf("the database is away: %w", io.ErrUnexpectedEOF)
-		info, err := c.Names(t.Context(), "", func(string, int64) error { return mine })
+		info, err := c.Names(t.Context(), "", func(pypi.Listed) error { return mine })
 		if !errors.Is(err, mine) || errors.Is(err, pypi.ErrUnavailable) || info.Count != 1 {
 			t.Errorf("%s: after %d names %v", form, info.Count, err)
 		}

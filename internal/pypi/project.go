@@ -11,7 +11,8 @@ import (
 // Project is what the index knows about one project.
 type Project struct {
 	Name    string // normalized (PEP 503)
-	Display string // as its authors spell it, where the index tells
+	Display string // as its authors spell it, where the index tells; else Name
+	Spelled bool   // it tells: pages of PyPI's JSON have the normalized name only
 	Serial  int64  // of the last change that this answer includes; 0: the index has no serials
 	ETag    string // for Seen; empty: the index tells none
 
@@ -52,6 +53,7 @@ type File struct {
 // page is an answer of the index in any of its forms, before it is sorted into releases.
 type page struct {
 	display  string
+	spelled  bool // display is as authors write it, also where that is the normalized name
 	serial   int64
 	etag     string
 	status   string   // as the index spells it
@@ -89,6 +91,7 @@ type entry struct {
 // assemble sorts the files of a page into releases.
 func assemble(normal string, p page) Project {
 	project := Project{Name: normal, Display: cmp.Or(p.display, normal), Serial: p.serial, ETag: p.etag, LeftOut: p.leftOut}
+	project.Spelled = p.spelled || project.Display != normal
 	project.Status, project.StatusReason = standing(p.status, p.reason)
 	entries := make([]entry, 0, len(p.versions)+len(p.files))
 	for _, raw := range p.versions {

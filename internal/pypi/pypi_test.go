@@ -92,7 +92,7 @@ func wantDemo(t *testing.T, s *pypitest.Server, display string) pypi.Project {
 	sdist9.Yanked, sdist9.YankReason, wheel9.Yanked, wheel9.YankReason = true, reason, true, reason
 	sdist2 := file("demo_pkg-2.0rc1.tar.gz", 4)
 	sdist2.Yanked = true
-	return pypi.Project{Name: "demo-pkg", Display: display, Status: "active", Serial: s.Serial("demo-pkg"), Releases: []pypi.Release{
+	return pypi.Project{Name: "demo-pkg", Display: display, Spelled: display != "demo-pkg", Status: "active", Serial: s.Serial("demo-pkg"), Releases: []pypi.Release{
 		{Version: version(t, "1.0"), Raw: "1.0", Uploaded: hour(1), RequiresPython: ">=3.7,<4", Sdist: &sdist1},
 		{Version: version(t, "1.9"), Raw: "1.9", Uploaded: hour(3), Yanked: true, YankReason: reason,
 			Sdist: &sdist9, Wheels: []pypi.File{wheel9}},

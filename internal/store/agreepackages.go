@@ -73,17 +73,19 @@ select name, id from made`
 	return nil
 }
 
-// spellingsKept bounds what an owner can make a row grow to.
-const spellingsKept = 100
+// spellings are those of a package p that is to be shown as x has it: the last
+// hundred, which bounds what an owner can make a row grow to.
+const spellings = `
+    case
+        when x.display = any(p.spellings) then p.spellings
+        when p.spellings = '{}' and p.display <> x.display then array[p.display, x.display] -- a row from before
+        else (p.spellings || x.display)[greatest(1, cardinality(p.spellings) - 98):] end`
 
 func (a *agreeing) updatePackages(ctx context.Context) error {
 	const q = `
 update packages p set
     display = x.display, status = x.status, status_reason = x.status_reason,
-    spellings = case
-        when x.display = any(p.spellings) then p.spellings
-        when p.spellings = '{}' and p.display <> x.display then array[p.display, x.display] -- a row from before
-        else (p.spellings || x.display)[greatest(1, cardinality(p.spellings) + 2 - $10):] end,
+    spellings = ` + spellings + `,
     followed = p.followed or x.followed, -- who is named by hand later is followed all the same
     serial = x.serial, etag = x.etag, revision = p.revision + 1,
     read_at = case when x.unread then p.read_at else now() end
@@ -98,7 +100,7 @@ where p.id = x.id`
 	if len(known) == 0 {
 		return nil
 	}
-	_, err := a.tx.Exec(ctx, q, append(packageArrays(known), spellingsKept)...)
+	_, err := a.tx.Exec(ctx, q, packageArrays(known)...)
 	return err
 }
 

@@ -27,8 +27,9 @@ const listPiece = 20_000
 
 func (l *listing) run(ctx context.Context, names iter.Seq2[NameSerial, error]) error {
 	if _, err := l.conn.Exec(ctx, `
-create temporary table listed (name text not null, serial bigint not null);
-create temporary table chosen (n bigint primary key, name text not null, serial bigint not null, gone boolean not null)`); err != nil {
+create temporary table listed (name text not null, display text not null, serial bigint not null);
+create temporary table chosen (n bigint primary key, name text not null, serial bigint not null, gone boolean not null);
+create temporary table respelled (n bigint primary key, id bigint not null, display text not null)`); err != nil {
 		return err
 	}
 	if err := l.stream(ctx, names); err != nil {
@@ -42,14 +43,14 @@ create temporary table chosen (n bigint primary key, name text not null, serial 
 			return err
 		}
 	}
-	return nil
+	return l.respell(ctx)
 }
 
 // clear leaves the connection as it was, or none.
 func (l *listing) clear(ctx context.Context) {
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if _, err := l.conn.Exec(bye, `drop table if exists pg_temp.listed, pg_temp.chosen`); err != nil {
+	if _, err := l.conn.Exec(bye, `drop table if exists pg_temp.listed, pg_temp.chosen, pg_temp.respelled`); err != nil {
 		l.conn.Close(bye) // the pool does not lend it again
 	}
 }
@@ -70,9 +71,9 @@ func (l *listing) stream(ctx context.Context, names iter.Seq2[NameSerial, error]
 				return nil, cut
 			}
 			rows++
-			return []any{n.Name, n.Serial}, nil
+			return []any{n.Name, n.Display, n.Serial}, nil
 		})
-		if _, err := l.conn.CopyFrom(ctx, pgx.Identifier{"pg_temp", "listed"}, []string{"name", "serial"}, source); err != nil {
+		if _, err := l.conn.CopyFrom(ctx, pgx.Identifier{"pg_temp", "listed"}, []string{"name", "display", "serial"}, source); err != nil {
 			return cmp.Or(cut, err) // COPY tells the list's own error as a text only
 		}
 	}

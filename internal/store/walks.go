@@ -125,8 +125,9 @@ func (s *Store) Walks(ctx context.Context, limit int) ([]Walk, error) {
 
 // NameSerial is a project in the upstream's list of names.
 type NameSerial struct {
-	Name   string // normalized (PEP 503)
-	Serial int64  // 0: the list has none
+	Name    string // normalized (PEP 503)
+	Display string // as the list spells it; the normalized name tells nothing
+	Serial  int64  // 0: the list has none
 }
 
 // MissingLimit is how many known projects a list may lack before it is not

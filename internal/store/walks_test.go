@@ -261,3 +261,38 @@ func TestPlan(t *testing.T) {
 		t.Errorf("after the end: %+v", f)
 	}
 }
+
+// TestListNamesSpells: known projects are shown as a list spells them that is not older
+// than what is known; one that only normalizes tells nothing.
+func TestListNamesSpells(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.agree(w.fresh("newer"), w.fresh("older"), w.fresh("plain"), w.fresh("same"), w.fresh("twice"), w.fresh("untold"))
+	w.must(w.exec(`update packages set display = 'Plain', spellings = '{plain,Plain}' where name = 'plain'`))
+	before := w.known("same").Revision
+	for range 2 {
+		_, err := w.ListNames(t.Context(), true, list(nil,
+			store.NameSerial{Name: "newer", Display: "NEWER", Serial: 7}, store.NameSerial{Name: "older", Display: "Older", Serial: 6},
+			store.NameSerial{Name: "plain", Display: "plain", Serial: 9}, store.NameSerial{Name: "same", Display: "same", Serial: 7},
+			store.NameSerial{Name: "twice", Display: "Twice", Serial: 7}, store.NameSerial{Name: "twice", Display: "tWice", Serial: 7},
+			store.NameSerial{Name: "untold", Display: "Un_Told"}, store.NameSerial{Name: "new", Display: "NEW", Serial: 8},
+		), store.MissingLimit{})
+		w.must(err)
+	}
+	got := map[string][]string{}
+	for _, name := range []string{"newer", "older", "plain", "same", "twice", "untold"} {
+		k := w.known(name)
+		got[name] = append([]string{k.Display}, k.Spellings...)
+	}
+	twice := got["twice"][0] // either, and always the same
+	want := map[string][]string{
+		"newer": {"NEWER", "newer", "NEWER"}, "older": {"older", "older"}, "plain": {"Plain", "plain", "Plain"}, "same": {"same", "same"},
+		"twice": {twice, "twice", twice}, "untold": {"Un_Told", "untold", "Un_Told"},
+	}
+	if diff := gocmp.Diff(want, got); diff != "" || twice == "twice" {
+		t.Error(diff)
+	}
+	if k := w.known("same"); k.Revision != before {
+		t.Errorf("what is spelled as it was has changed: %+v", k)
+	}
+}
