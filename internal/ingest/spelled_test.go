@@ -71,7 +71,7 @@ func TestSpelledByPage(t *testing.T) {
 // project is written comes only once.
 func TestSpelledOnceUnchanged(t *testing.T) {
 	t.Parallel()
-	known := store.Known{ID: 1, ProjectFacts: store.ProjectFacts{Name: "demo", Display: "Demo"}}
+	known := store.Known{ID: 1, ProjectFacts: store.ProjectFacts{Name: "demo", Display: "Demo", Status: statusActive}}
 	for spelling, want := range map[string]string{"": "Demo", "Demo": "Demo", "demo": "demo"} {
 		it := &task{known: known, unchanged: true, spelling: spelling}
 		a, err := it.agreement(newModel(t).env)

@@ -64,9 +64,9 @@ func (t Teller) line(name string, p *project) string {
 	case n == 18 && t.Silent && p.status != StatusQuarantined:
 		return "status " + name + " " + t.of([]string{"active", "archived since then", "deprecated"})
 	}
-	return t.of([]string{
-		"event " + name + " - docupdate", "event " + name + " - add Owner somebody",
-		"event " + name + " 1.0 update classifiers", "event nobody-knows 1.0 new release",
+	return t.of([]string{ // the project as it is written now
+		"event " + p.display + " - docupdate", "event " + p.display + " - add Owner somebody",
+		"event " + p.display + " 1.0 update classifiers", "event nobody-knows 1.0 new release",
 	})
 }
 
@@ -95,11 +95,11 @@ func (t Teller) aboutRelease(name string, p *project) string {
 func (t Teller) extra(name string, p *project) string {
 	version := fmt.Sprintf("7.%d", len(p.releases))
 	if p.find(version) != nil || p.find("1.0.0") != nil {
-		return "event " + name + " - update description"
+		return "event " + p.display + " - update description"
 	}
 	many := "many " + name + " 3"
 	if p.find("1.0.1") != nil || p.find("1.0.2") != nil { // the first was removed since
-		many = "event " + name + " - update description"
+		many = "event " + p.display + " - update description"
 	}
 	return t.of([]string{
 		"empty " + name + " " + version, many,
