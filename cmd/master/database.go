@@ -17,8 +17,8 @@ import (
 )
 
 // openStore connects, and says in one line what to do if nobody answers.
-func openStore(ctx context.Context, dsn string) (*store.Store, error) {
-	st, err := store.Open(ctx, dsn)
+func openStore(ctx context.Context, dsn string, trace store.Tracer) (*store.Store, error) {
+	st, err := store.Open(ctx, dsn, trace)
 	return st, unanswered(err)
 }
 

@@ -21,6 +21,7 @@ type home struct {
 	set   settings
 	lock  *os.File        // of the daemon
 	pg    *embedpg.Server // when we run it
+	trace store.Tracer    // of the daemon; nil: none
 }
 
 // lockHome takes the state for the daemon, which then opens it.
@@ -45,7 +46,7 @@ func (h *home) open(ctx context.Context, log zerolog.Logger) (err error) {
 			return err
 		}
 	}
-	h.Store, err = openStore(ctx, dsn)
+	h.Store, err = openStore(ctx, dsn, h.trace)
 	return err
 }
 
@@ -68,7 +69,7 @@ func visitHome(ctx context.Context, set settings, create bool, log zerolog.Logge
 			return nil, err
 		}
 	}
-	h.Store, err = openStore(ctx, dsn)
+	h.Store, err = openStore(ctx, dsn, nil)
 	return h, err
 }
 

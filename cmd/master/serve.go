@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,6 +15,7 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bus/natsserver"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/clock"
 	"pinwheel/internal/collect"
@@ -24,6 +24,7 @@ import (
 	"pinwheel/internal/dispatch"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/ingest"
+	"pinwheel/internal/metrics"
 	"pinwheel/internal/publish"
 	"pinwheel/internal/service"
 	"pinwheel/internal/stats"
@@ -53,15 +54,18 @@ signal ends it at once, which loses nothing.`,
 			defer stop()
 			// The second signal loses no more than kill -9 does, which is nothing.
 			defer context.AfterFunc(abandon, func() { abandoned(cmd.Context(), log) })()
+			boss := service.Supervised(log)
 			m, err := startMaster(drain, set, log)
 			if err != nil {
 				return stopped(drain, err)
 			}
 			defer m.Close()
+			ctx, end := m.supervised(drain, abandon, boss)
+			defer end()
 			// The site is served while an external NATS is awaited: pip needs none.
-			return stopped(drain, service.RunAll(drain,
+			return stopped(drain, service.RunAll(ctx,
 				service.Part{Name: "master", Run: m.Run},
-				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout()) }},
+				service.Part{Name: "ready", Run: func(ctx context.Context) error { return m.announce(ctx, cmd.OutOrStdout(), boss) }},
 			))
 		},
 	}
@@ -70,14 +74,18 @@ signal ends it at once, which loses nothing.`,
 }
 
 // announce prints the line that says where the farm is, once it can be used.
-func (m *Master) announce(ctx context.Context, out io.Writer) error {
+func (m *Master) announce(ctx context.Context, out io.Writer, boss *service.Supervisor) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
 	ready := map[string]any{"schema": 1, "ready": true, "url": m.URL, "nats": m.NATSURL}
+	if m.figures != nil {
+		ready["metrics"] = "http://" + reachable(m.figures.Addr().(*net.TCPAddr))
+	}
 	if err := json.NewEncoder(out).Encode(ready); err != nil {
 		return err
 	}
+	boss.Status("serving " + m.URL)
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -112,6 +120,8 @@ type Master struct {
 	Follower *ingest.Follower
 	home     *home
 	conn     *bus.Conn
+	certs    *certs.Certs       // nil: no TLS
+	metrics  *metrics.Metrics   // nil: nobody asks for them
 	nats     *natsserver.Server // nil: an external one
 
 	log        zerolog.Logger
@@ -121,6 +131,7 @@ type Master struct {
 	publisher  *publish.Publisher
 	httpd      *http.Server
 	listener   net.Listener
+	figures    net.Listener  // of metrics; nil: none
 	revoked    chan struct{} // wakes whoever tells the NATS server
 	closers    []func()
 	now        func() time.Time // of day
@@ -144,14 +155,24 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 		return nil, err
 	}
 	m.closers = append(m.closers, m.home.Close)
+	if set.Metrics != "" {
+		m.metrics = metrics.New(cli.Version())
+		m.home.trace = m.metrics.Tracer()
+	}
 	// What can be refused comes before anything is made.
 	if m.rules, err = openRules(set.Rules, log); err != nil {
+		return nil, err
+	}
+	if m.certs, err = set.certificates(now, log); err != nil {
 		return nil, err
 	}
 	if m.Upstream, err = findUpstream(ctx, set); err != nil {
 		return nil, err
 	}
 	if err = m.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err = m.listenMetrics(ctx); err != nil {
 		return nil, err
 	}
 	if err = m.startNATS(); err != nil {
@@ -196,8 +217,11 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Rules: m.rules.now, Log: m.log,
 		Scratch: m.Settings.StateDir,
 		Retry:   farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout},
-		Tell:    func(e bus.Event) { _ = conn.Publish(e) }, // events may be lost; the database is the truth
-		Abort:   func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
+		Tell: func(e bus.Event) {
+			m.metrics.Ended(e)
+			_ = conn.Publish(e) // events may be lost; the database is the truth
+		},
+		Abort: func(slave, token string) { _ = conn.SendControl(slave, bus.Control{Do: bus.DoAbort, Token: token}) },
 	})
 	m.closers = append(m.closers, m.collector.Close) // after its handlers, before the database
 	m.publisher, err = publish.New(publish.Config{
@@ -206,21 +230,22 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	m.httpd.Handler = web.New(web.Config{
+	m.httpd.Handler = m.metrics.HTTP(web.New(web.Config{
 		Store: m.Store, Depot: m.Depot, SiteDir: m.Settings.SiteDir, Log: m.log,
 		Upload: m.collector.Upload(), Version: cli.Version(), Now: m.now,
-	})
+	}))
+	m.metrics.Watch(m.farm())
 	return m.answer(conn)
 }
 
 // answer registers the stages on the bus; their subscriptions end with conn.
 func (m *Master) answer(conn *bus.Conn) error {
 	for _, register := range []func() (func(), error){
-		func() (func(), error) { return conn.HandleHello(m.dispatcher.Hello) },
+		func() (func(), error) { return conn.HandleHello(m.metrics.Hello(m.dispatcher.Hello)) },
 		func() (func(), error) { return conn.OverhearHello(m.dispatcher.Overheard) },
-		func() (func(), error) { return conn.HandleNext(m.dispatcher.Next) },
-		func() (func(), error) { return conn.HandleBeat(m.dispatcher.Beat) },
-		func() (func(), error) { return conn.HandleReport(m.collector.Report) },
+		func() (func(), error) { return conn.HandleNext(m.metrics.Next(m.dispatcher.Next)) },
+		func() (func(), error) { return conn.HandleBeat(m.metrics.Beat(m.dispatcher.Beat)) },
+		func() (func(), error) { return conn.HandleReport(m.metrics.Report(m.collector.Report)) },
 	} {
 		stop, err := register()
 		if err != nil {
@@ -240,11 +265,9 @@ func (m *Master) listen(ctx context.Context) (err error) {
 	}
 	m.closers = append(m.closers, func() { m.listener.Close() })
 	m.httpd = web.Server("", nil)
-	m.URL = strings.TrimRight(m.Settings.PublicURL, "/")
-	if m.URL == "" {
-		m.URL = "http://" + reachable(m.listener.Addr().(*net.TCPAddr))
-	}
-	return nil
+	m.httpd.ErrorLog = webLog(m.log)
+	m.URL, err = m.siteURL()
+	return err
 }
 
 // reachable names an address that a client on this machine can use: "any
@@ -268,7 +291,7 @@ func (m *Master) startNATS() error {
 	if err != nil {
 		return err
 	}
-	m.nats, err = natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, Log: m.log})
+	m.nats, err = natsserver.Start(natsserver.Config{Listen: m.Settings.NATSListen, Authority: authority, TLS: m.serverTLS(), Log: m.log})
 	if err != nil {
 		return fmt.Errorf("%w; choose another with --nats-listen", err)
 	}
@@ -286,6 +309,8 @@ func (m *Master) startBus(ctx context.Context) (*bus.Conn, error) {
 	}
 	if m.nats != nil {
 		opts.InProcess = m.nats
+	} else if m.Settings.TLSCA != "" {
+		opts.TLS = m.certs
 	}
 	if m.conn, err = bus.Connect(ctx, opts); err != nil {
 		return nil, unwelcome(err)
@@ -307,6 +332,9 @@ func (m *Master) Run(ctx context.Context) error {
 		service.Part{Name: "copies", Run: m.collector.Copies},
 		service.Part{Name: "publish", Run: m.publisher.Run},
 		service.Part{Name: "web", Run: m.serveHTTP},
+		service.Part{Name: "certificates", Run: m.watchCertificates},
+		service.Part{Name: "metrics", Run: m.serveMetrics},
+		service.Part{Name: "counts", Run: func(ctx context.Context) error { return m.metrics.Count(ctx, m.Store, m.log) }},
 		service.Part{Name: "stats", Run: func(ctx context.Context) error { return stats.Run(ctx, m.Store, m.log) }},
 	)
 }
@@ -315,7 +343,7 @@ func (m *Master) Run(ctx context.Context) error {
 // slave that uploads tries again.
 func (m *Master) serveHTTP(ctx context.Context) error {
 	broken := make(chan error, 1)
-	go func() { broken <- m.httpd.Serve(m.listener) }()
+	go func() { broken <- m.accept() }()
 	select {
 	case err := <-broken:
 		return err

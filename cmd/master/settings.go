@@ -23,12 +23,16 @@ type settings struct {
 	DepotDir    string `key:"depot-dir" help:"<DIR> of wheel files and logs" empty:"depot in the state directory"`
 	SiteDir     string `key:"site-dir" help:"<DIR> of the published site, on the depot's file system" empty:"site in the state directory"`
 	Listen      string `key:"listen" default:"127.0.0.1:7070" help:"<ADDRESS> of the site and of uploads; :7070 is every address of this host"`
-	PublicURL   string `key:"public-url" help:"base <URL> by which slaves and pip reach the site; uploads go there as well" empty:"http:// and the address of listen"`
+	PublicURL   string `key:"public-url" help:"base <URL> by which slaves and pip reach the site; uploads go there as well" empty:"http:// and the address of listen; https:// with tls-cert"`
 	NATSListen  string `key:"nats-listen" default:"127.0.0.1:4222" help:"<ADDRESS> of the embedded NATS server, which lets nobody in without credentials"`
 	NATSURL     string `key:"nats-url" help:"an external NATS server, <URL> as nats://HOST:4222, instead of the embedded one; it must be told what nats-config prints" empty:"the embedded server"`
 	NATSCreds   string `key:"nats-creds" help:"credentials <FILE> of the master for nats-url, as nats-config --creds prints it" empty:"made anew at each start from the keys of the state directory"`
+	TLSCert     string `key:"tls-cert" help:"certificate, <FILE>, PEM, with those between it and its authority behind it: listen and nats-listen speak TLS then" empty:"none; they speak plainly"`
+	TLSKey      string `key:"tls-key" help:"the key, <FILE>, PEM, of tls-cert" empty:"none"`
+	TLSCA       string `key:"tls-ca" help:"the authorities, <FILE>, PEM, that nats-url is trusted by, and by which slaves will trust tls-cert" empty:"the system's"`
 	Upstream    string `key:"upstream" help:"the index to follow, <URL> of its simple/" empty:"the one that pip here uses"`
 	MoveFrom    string `key:"move-from" help:"the index that this farm followed before, <URL>, when it is to follow another one: what that one lacks is taken down, and its file names are never used again"`
+	Metrics     string `key:"metrics-listen" help:"<ADDRESS> of figures for Prometheus, /healthz and /readyz, for whoever reaches it; on loopback, pprof as well" empty:"none"`
 	Python      string `key:"python" help:"the interpreter, <FILE>, whose pip is asked" empty:"the first that works"`
 
 	Follow        bool          `key:"ingest-follow" default:"true" help:"follow the upstream: queue what it releases, within seconds; without, only what people ask for is read"`
@@ -93,6 +97,11 @@ func (s settings) fill() settings {
 func (s settings) check() error {
 	if err := errors.Join(s.checkDatabase(), s.checkNATS(), s.checkFollowing(), s.checkLease(), s.checkLimits(), checkAddress("--listen", s.Listen), checkAddress("--nats-listen", s.NATSListen)); err != nil {
 		return err
+	}
+	if s.Metrics != "" {
+		if err := checkAddress("--metrics-listen", s.Metrics); err != nil {
+			return err
+		}
 	}
 	for flag, v := range map[string]string{"--upstream": s.Upstream, "--public-url": s.PublicURL, "--ingest-changelog": s.Changelog} {
 		if v == "" {

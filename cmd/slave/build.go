@@ -66,7 +66,7 @@ is left in the current folder; after a failure there is none. Exit status 0: bui
 			return err
 		},
 	}
-	f.bind(cmd, "python", "sandbox", "allow-network")
+	f.bind(cmd, "python", "sandbox", "allow-network", "tls-ca")
 	fl := cmd.Flags()
 	fl.StringVar(&f.root, "root", "", "build in the userland below `DIR` (default: the machine's own)")
 	fl.StringVar(&f.indexURL, "index-url", "", "the index to build from (default: the one that pip here uses)")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/clock"
 	"pinwheel/internal/service"
@@ -92,8 +93,15 @@ func (d *doctor) settle(set settings) (err error) {
 	if d.mode, err = parseMode(set.Sandbox); err != nil {
 		return err
 	}
-	d.now, err = clock.Now()
-	return err
+	if d.now, err = clock.Now(); err != nil {
+		return err
+	}
+	d.trust, err = set.certificates(d.now, zerolog.Nop())
+	if errors.Is(err, certs.ErrHalf) {
+		return err
+	}
+	d.trustTrouble = err // a finding like others
+	return nil
 }
 
 // interview is what doctor says at the start of a slave, in its log: of what the

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pinwheel/internal/builder"
+	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/machine"
 	"pinwheel/internal/pip"
@@ -26,7 +28,10 @@ type doctor struct {
 	sensors             machine.Sensors
 	targets             []wanted
 	python              pip.Python // of the first of them, as it was found
-	connected           bool       // to NATS, by the slave itself
+	conn                *bus.Conn  // to NATS, of the slave itself; nil: there is none
+	trust               *certs.Certs
+	trustTrouble        error               // why there is none, though files are named
+	shown               []certs.Certificate // by servers
 }
 
 // examine tries each thing; what depends on a thing that is missing is not tried.

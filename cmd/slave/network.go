@@ -29,5 +29,5 @@ func (s settings) way(py pip.Python) (*proxy.Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return proxy.New(proxy.Config{Bundle: py.Bundle, Allow: allow})
+	return proxy.New(proxy.Config{Bundle: py.Bundle, Allow: allow, CA: s.TLSCA})
 }

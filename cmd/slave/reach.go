@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 
 	"pinwheel/internal/agent"
 	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/config"
 	"pinwheel/internal/pip"
@@ -47,8 +49,15 @@ func (d *doctor) examineNetwork(ctx context.Context) []finding {
 		d.upstream, _ = pip.Upstream(ctx, d.python) // without one it is not asked
 	}
 	upstream := d.ask(ctx, "upstream", d.upstream, http.MethodHead, "no master told it, and pip here knows none: --upstream")
-	master := d.ask(ctx, "master", health(d.masterURL), http.MethodGet, "no master told its address yet: --master-url")
-	return []finding{d.names(ctx), upstream.finding, d.nats(ctx), master.finding, d.clock(upstream, master)}
+	if d.trustTrouble != nil { // asked without them, all would be wrong for the same reason
+		return []finding{d.names(ctx), upstream.finding, d.certificates(), d.clock(upstream, asked{})}
+	}
+	master := d.ask(ctx, masterName, health(d.masterURL), http.MethodGet, "no master told its address yet: --master-url")
+	list := []finding{d.names(ctx), upstream.finding, d.nats(ctx), master.finding, d.clock(upstream, master)}
+	if d.trust != nil || len(d.shown) > 0 {
+		list = append(list, d.certificates())
+	}
+	return list
 }
 
 func health(base string) string {
@@ -92,7 +101,7 @@ func (d *doctor) ask(ctx context.Context, name, where, method, unknown string) a
 	if err != nil {
 		return asked{finding: verdict(name, errors.New("not a URL: "+hidden(where)), "", "")}
 	}
-	client, err := d.client()
+	client, err := d.client(name)
 	if err != nil {
 		return asked{finding: verdict(name, err, "", "")}
 	}
@@ -104,9 +113,17 @@ func (d *doctor) ask(ctx context.Context, name, where, method, unknown string) a
 		if errors.As(err, &u) {
 			err = u.Err // without the address, which may hold a password
 		}
-		return asked{finding: verdict(name, fmt.Errorf("%s: %w", hidden(where), err), "the network here, a proxy or firewall between, and whether it runs", "")}
+		return asked{finding: verdict(name, fmt.Errorf("%s: %w", hidden(where), err),
+			cmp.Or(certs.Remedy(err), "the network here, a proxy or firewall between, and whether it runs"), "")}
 	}
+	words, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // the status says enough without them
 	resp.Body.Close()
+	if certs.PlainToTLS(resp.StatusCode, string(words)) {
+		return asked{finding: verdict(name, fmt.Errorf("%s: %w", hidden(where), certs.ErrPlain), "", "")}
+	}
+	if name == masterName && resp.TLS != nil {
+		d.see(certs.Shown(hidden(where), resp.TLS.PeerCertificates))
+	}
 	a := asked{finding: verdict(name, nil, "", "%s answers", hidden(where))}
 	if resp.StatusCode >= http.StatusInternalServerError {
 		a.Level, a.Detail = warning, a.Detail+" "+resp.Status
@@ -117,10 +134,15 @@ func (d *doctor) ask(ctx context.Context, name, where, method, unknown string) a
 	return a
 }
 
-// client trusts whom pip here trusts.
-func (d *doctor) client() (*http.Client, error) {
+// masterName is what the master is called in findings.
+const masterName = "master"
+
+// client trusts whom pip here trusts, and of the master whom --tls-ca names.
+func (d *doctor) client(name string) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	if d.python.Bundle != "" {
+	if name == masterName {
+		t.TLSClientConfig = d.trust.Client()
+	} else if d.python.Bundle != "" {
 		pem, err := os.ReadFile(d.python.Bundle)
 		if err != nil {
 			return nil, fmt.Errorf("read the certificate bundle of pip's settings: %w", err)
@@ -165,7 +187,8 @@ func (d *doctor) nats(ctx context.Context) finding {
 	switch {
 	case where == "":
 		return finding{Name: "nats", Level: warning, Detail: "not asked: no --nats-url"}
-	case d.connected:
+	case d.conn != nil:
+		d.see(d.conn.Shown())
 		return verdict("nats", nil, "", "%s lets us in", hidden(where))
 	}
 	const remedy = "whether the master runs and listens on that address, and a firewall between"
@@ -182,11 +205,15 @@ func (d *doctor) nats(ctx context.Context) finding {
 		}
 		return verdict("nats", err, remedy, "%s listens; not logged in: no --creds", hidden(where))
 	}
-	conn, err := bus.Connect(ctx, bus.Options{URL: where, CredsFile: d.set.Creds, Label: "doctor", Log: zerolog.Nop()})
+	conn, err := bus.Connect(ctx, bus.Options{URL: where, CredsFile: d.set.Creds, TLS: d.trust, Label: "doctor", Log: zerolog.Nop()})
 	if err != nil {
+		if certs.Remedy(err) != "" { // its words have it
+			return verdict("nats", err, "", "")
+		}
 		return verdict("nats", err, remedy, "")
 	}
 	defer conn.Close()
+	d.see(conn.Shown())
 	id := conn.Identity()
 	return verdict("nats", nil, "", "%s lets us in as %s %s", hidden(where), id.Role, id.Name)
 }

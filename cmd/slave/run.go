@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -74,6 +75,10 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	if err != nil {
 		return err
 	}
+	trust, err := s.certificates(now, log)
+	if err != nil {
+		return err
+	}
 	// A slave mostly waits, beside builds that want the machine's memory: better to
 	// collect often than to let four megabytes of garbage lie.
 	debug.SetGCPercent(gcPercent)
@@ -86,19 +91,25 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	if err != nil {
 		return err
 	}
-	d := doctor{set: s, mode: mode, now: now, python: targets[0].Python, connected: true}
+	vitals, boss := &service.Vitals{}, service.Supervised(log)
+	defer boss.Feed(abandon, func(context.Context) error { return vitals.Check() })()
+	d := doctor{set: s, mode: mode, now: now, python: targets[0].Python, trust: trust}
 	interview(log, d.examineMachine(drain))
+	boss.Ready("looking for the farm at " + hidden(s.NATSURL))
+	defer context.AfterFunc(drain, func() { boss.Stopping("the build under way ends, and is reported") })()
 	// Wait: a slave that starts before its master is no error.
-	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", Log: log, Wait: true})
+	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", TLS: trust, Log: log, Wait: true})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	observe, wait := d.onceGreeted(drain, log)
+	d.conn = conn
+	observe, wait := d.onceGreeted(drain, log, boss)
 	defer wait()
 	a, err := agent.New(drain, agent.Config{
 		Conn: conn, StateDir: s.StateDir, Targets: targets, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now, Allow: allow,
-		Fitness: s.fitness(), Observe: observe,
+		Fitness: s.fitness(), Observe: observe, Certs: trust,
+		Alive: func(within time.Duration) { vitals.Promise("talking to the master", within) },
 	})
 	if err != nil {
 		return err
@@ -109,9 +120,10 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 
 // onceGreeted asks the neighbours when the master has told where they are, beside the
 // work; wait returns when that is done.
-func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger) (observe func(agent.Step, string), wait func()) {
+func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger, boss *service.Supervisor) (observe func(agent.Step, string), wait func()) {
 	var asking sync.WaitGroup
 	once := sync.OnceFunc(func() {
+		boss.Status("building for the farm at " + hidden(d.set.NATSURL))
 		asking.Go(func() {
 			interview(log, d.examineNetwork(ctx))
 			debug.FreeOSMemory() // what the start took, nothing takes again

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"pinwheel/internal/agent"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/config"
 	"pinwheel/internal/proc"
@@ -24,9 +27,22 @@ type settings struct {
 	Allow    string     `key:"allow-network" help:"networks that builds may reach although they are not public, <CIDR>,… as 10.1.0.0/16" empty:"none"`
 	Sandbox  string     `key:"sandbox" default:"bwrap" help:"<KIND> of fence around builds: bwrap, or none to build without one"`
 
+	TLSCA   string `key:"tls-ca" help:"the authorities, <FILE>, PEM, that the farm's NATS and HTTP are trusted by; with it, NATS must speak TLS" empty:"the system's"`
+	TLSCert string `key:"tls-cert" help:"this slave's own certificate, <FILE>, PEM, for servers that want one" empty:"none"`
+	TLSKey  string `key:"tls-key" help:"the key, <FILE>, PEM, of tls-cert" empty:"none"`
+
 	MaxTemperature int           `key:"max-temperature" default:"80" help:"<DEGREES> Celsius above which no job is asked for, until it is 5 less; 0: however hot it is"`
 	MinDisk        config.Size   `key:"min-disk" default:"1G" help:"free space in the state folder below which no job is asked for"`
 	MaxSkew        time.Duration `key:"max-skew" default:"5m" help:"by how much the clock may differ from the farm's, beyond which no job is asked for; 0s: whatever it is"`
+}
+
+// certificates reads the files of TLS.
+func (s settings) certificates(now func() time.Time, log zerolog.Logger) (*certs.Certs, error) {
+	c, err := certs.Open(certs.Files{Cert: s.TLSCert, Key: s.TLSKey, CA: s.TLSCA}, now, log)
+	if errors.Is(err, certs.ErrHalf) {
+		return nil, cli.Usage("%w", err)
+	}
+	return c, err
 }
 
 // fitness is what this machine must be to take a job.

@@ -11,6 +11,7 @@ import (
 
 	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/machine"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/proxy"
@@ -25,6 +26,7 @@ type Config struct {
 	User     proc.User    // as whom builds run
 	Version  string       // of this program
 	Log      zerolog.Logger
+	Certs    *certs.Certs // whom uploads and the farm's index trust; nil: the system's
 
 	// Allow are networks that builds may reach although they are not public. Helper
 	// is as in builder.Build.
@@ -34,6 +36,10 @@ type Config struct {
 	Now     func() time.Time // of day, for the records of builds; nil: time.Now
 	Sensors machine.Sensors  // of this machine
 	Fitness Fitness          // without which no job is asked for
+
+	// Alive, if set, hears from the loops that talk to the master, at the latest after
+	// the time that it was given the last time. It must be quick.
+	Alive func(within time.Duration)
 
 	// Observe, if set, hears of each step of a lease, with its token. It is
 	// called by the loops themselves, so it must be quick.

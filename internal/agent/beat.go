@@ -14,10 +14,12 @@ func (a *Agent) beats(ctx context.Context) {
 	trouble := nag{log: a.log}
 	for last := time.Now(); ; {
 		f, err := a.board.await(ctx, greetedNow)
+		a.alive(interval(f.welcome) + talking)
 		if err != nil || !service.Sleep(ctx, time.Until(last.Add(interval(f.welcome)))) {
 			return
 		}
 		last = time.Now()
+		a.alive(talking)
 		switch err := a.beat(ctx); {
 		case err == nil:
 			trouble.over("beats are answered again")
@@ -25,6 +27,15 @@ func (a *Agent) beats(ctx context.Context) {
 			trouble.say(err, "beat not answered")
 			a.lost()
 		}
+	}
+}
+
+// talking is more than a question to the master takes, answered or not.
+const talking = 2 * time.Minute
+
+func (a *Agent) alive(within time.Duration) {
+	if a.cfg.Alive != nil {
+		a.cfg.Alive(within)
 	}
 }
 

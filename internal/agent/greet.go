@@ -19,6 +19,7 @@ func (a *Agent) greet(ctx context.Context) {
 		if _, err := a.board.await(ctx, mayGreet); err != nil {
 			return
 		}
+		a.alive(talking)
 		asked := a.cfg.Now()
 		w, err := a.wire.Hello(ctx, a.hello())
 		if err == nil {

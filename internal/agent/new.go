@@ -61,7 +61,7 @@ func assemble(cfg Config, p paths, id bus.Identity) *Agent {
 
 		serves: serve(cfg.Targets),
 	}
-	a.http = newUploader(a.pace.stall)
+	a.http = newUploader(a.pace.stall, cfg.Certs)
 	return a
 }
 

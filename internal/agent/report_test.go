@@ -289,7 +289,7 @@ func TestUploadOfNothing(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	u := newUploader(within)
+	u := newUploader(within, nil)
 	defer u.close()
 	if err := u.put(t.Context(), m.web.URL, bus.Need{URL: "/x", Token: "t"}, path, 0); err != nil {
 		t.Fatal(err)

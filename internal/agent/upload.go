@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 )
 
 // errStalled is why an upload that does not move is ended.
@@ -25,14 +27,17 @@ type uploader struct {
 	stall  time.Duration
 }
 
-func newUploader(stall time.Duration) *uploader {
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second,
-		IdleConnTimeout:     30 * time.Second,
-		ForceAttemptHTTP2:   true,
-	}
+func newUploader(stall time.Duration, trust *certs.Certs) *uploader {
+	transport := trust.Transport(func(cfg *tls.Config) *http.Transport {
+		return &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			TLSClientConfig:     cfg,
+			TLSHandshakeTimeout: 10 * time.Second,
+			IdleConnTimeout:     30 * time.Second,
+			ForceAttemptHTTP2:   true,
+		}
+	})
 	return &uploader{stall: stall, client: &http.Client{
 		Transport: transport,
 		// The token is for the address that the master named, for no other.
@@ -83,10 +88,13 @@ func (u *uploader) do(req *http.Request) error {
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return err
+		return certs.Explain(err)
 	}
 	defer resp.Body.Close()
 	words, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // the status says enough without them
+	if certs.PlainToTLS(resp.StatusCode, string(words)) {
+		return certs.ErrPlain
+	}
 	if resp.StatusCode >= 300 {
 		return fmt.Errorf("%s %q", resp.Status, strings.TrimSpace(string(words)))
 	}

@@ -49,6 +49,10 @@ func skipsWithReason() map[string][]string {
 			"two hosts are two network namespaces, which need root: run `make test` as root",
 			"two hosts are two network namespaces, which need the program ip: install iproute2",
 			"two hosts are two network namespaces, which this root may not make (%v): give the container CAP_SYS_ADMIN"},
+		"internal/deploytest/metrics_test.go": {"there is no promtool here, nor a Debian's package prometheus to take it from: %v\\n%s"},
+		"internal/deploytest/systemd_test.go": {
+			"there is no systemd-analyze here: install systemd",
+			"only a root who may mount can cover /proc: run `make test` as root"},
 		"internal/embedpg/data_test.go":  {"only root can give a folder to somebody else"},
 		"internal/embedpg/parts_test.go": {"no Postgres is installed here (%s)"}, // then the wheel's is tested
 		"internal/embedpg/wheel_test.go": {"there is no wheel for this processor",

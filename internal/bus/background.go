@@ -19,6 +19,7 @@ func (c *Conn) seek(o Options, creds []byte, cause error) (err error) {
 		nats.RetryOnFailedConnect(true),
 		nats.ConnectHandler(c.arrived),
 	)
+	c.ailing = cause.Error() // said below
 	if c.nc, err = nats.Connect(o.URL, opts...); err != nil {
 		return fmt.Errorf("connect to %s: %w", o.where(), err)
 	}
@@ -48,7 +49,7 @@ func (c *Conn) remind(o Options) {
 		case <-c.closed:
 			return
 		case <-tick.C:
-			c.log.Warn().AnErr("cause", c.nc.LastError()).Msg("still waiting for " + o.where())
+			c.log.Warn().AnErr("cause", explain(c.nc.LastError())).Msg("still waiting for " + o.where())
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+
+	"pinwheel/internal/certs"
 )
 
 // What both ends of a connection hold to. Three unanswered pings show a frozen
@@ -47,6 +49,10 @@ type Options struct {
 	Creds     []byte // as Enroll returned them
 	CredsFile string // instead of Creds: read here
 
+	// TLS, if set, makes the connection insist on TLS, and says whom it trusts. Without
+	// it, a server that wants TLS gets it, with the system's authorities trusted.
+	TLS *certs.Certs
+
 	Label string // what the server's log calls this connection
 	Log   zerolog.Logger
 
@@ -72,6 +78,7 @@ type Conn struct {
 	closed chan struct{}
 
 	mu       sync.Mutex
+	ailing   string        // what TLS said last, while there is no connection
 	lost     chan struct{} // closed when the connection of the moment is lost
 	stops    map[int]func()
 	lastStop int
@@ -102,11 +109,11 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 			return nil, fmt.Errorf("connect to %s as %s %s: %w: they were revoked, or are of another farm: enroll again",
 				o.where(), id.Role, id.Name, ErrCredentials)
 		case o.Background:
-			return c, c.seek(o, creds, err)
+			return c, c.seek(o, creds, explain(err))
 		case !o.Wait && attempt >= hastyAttempts:
-			return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
+			return nil, fmt.Errorf("connect to %s: %w", o.where(), explain(err))
 		}
-		if err := c.pause(ctx, attempt, err); err != nil {
+		if err := c.pause(ctx, attempt, explain(err)); err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", o.where(), err)
 		}
 	}
@@ -165,13 +172,17 @@ func (c *Conn) options(o Options, creds []byte) []nats.Option {
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
+		nats.ReconnectErrHandler(c.refused),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			c.log.Warn().Err(err).Msg("NATS complains")
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
 	}
 	if o.InProcess != nil {
-		opts = append(opts, nats.InProcessServer(o.InProcess))
+		return append(opts, nats.InProcessServer(o.InProcess))
+	}
+	if o.TLS != nil {
+		opts = append(opts, secured(o.TLS))
 	}
 	return opts
 }
@@ -191,6 +202,9 @@ func (c *Conn) disconnected(nc *nats.Conn, err error) {
 // reconnected says so only when the new server knows of our subscriptions: who
 // waits for these words may count on being heard.
 func (c *Conn) reconnected(nc *nats.Conn) {
+	c.mu.Lock()
+	c.ailing = ""
+	c.mu.Unlock()
 	if err := flush(nc); err == nil {
 		c.log.Info().Msg("NATS is back")
 	}

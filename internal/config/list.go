@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,10 +59,36 @@ func (l *TableList[T]) String() string {
 // Type tells it from other settings.
 func (l *TableList[T]) Type() string { return tablesType }
 
-// tables follows the [[KEY]] tables of a settings file.
+// tables follows the sections and [[KEY]] tables of a settings file.
 type tables struct {
-	inside bool
-	seen   map[string]int
+	inside  bool   // of a [[KEY]]
+	section string // [NAME], or empty
+	seen    map[string]int
+}
+
+// read is the entry of an expression, or none where a section begins.
+func (t *tables) read(node *unstable.Node, values map[string]any) (entry, error) {
+	switch node.Kind {
+	case unstable.ArrayTable:
+		return t.next(node, values)
+	case unstable.Table:
+		return entry{}, t.begin(node, values)
+	case unstable.KeyValue:
+		return entryOf(node, t.section, values)
+	}
+	return entry{}, errors.New("want KEY = VALUE, [NAME] or [[KEY]]")
+}
+
+// begin enters a section.
+func (t *tables) begin(node *unstable.Node, values map[string]any) error {
+	parts := node.Key()
+	parts.Next()
+	name := string(parts.Node().Data)
+	if table, ok := values[name].(map[string]any); parts.Next() || !ok || len(table) == 0 {
+		return fmt.Errorf("[%s]: want KEY = VALUE below it, and no dots in its name", name)
+	}
+	t.inside, t.section = false, name
+	return nil
 }
 
 // takes says whether an expression belongs to the table before it.
@@ -83,7 +110,7 @@ func (t *tables) next(node *unstable.Node, values map[string]any) (entry, error)
 	if !ok || len(table) == 0 {
 		return entry{}, fmt.Errorf("[[%s]]: want KEY = \"VALUE\" below it", e.key)
 	}
-	t.inside = true
+	t.inside, t.section = true, ""
 	t.seen[e.key]++
 	var pairs []string
 	for _, key := range slices.Sorted(maps.Keys(table)) {

@@ -86,7 +86,7 @@ func TestBadTablesOfSettings(t *testing.T) {
 		"dish = 'name=soup'":                       "p.toml:1: dish: want a [[table]], not a string",
 		"[[table]]\nname = 'a'":                    "p.toml:1: table: want a string, not a [[table]]",
 		"[[dishes]]\nname = 'a'":                   `p.toml:1: unknown key "dishes"`,
-		"[[dish]]\nname = 'a'\n[other]\nname = ''": "p.toml:3: settings stand at the top level",
+		"[[dish]]\nname = 'a'\n[other]\nname = ''": `p.toml:4: unknown key "other-name"`,
 	} {
 		if _, err := order(t, file, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", file, err, want)

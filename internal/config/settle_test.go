@@ -106,7 +106,7 @@ func TestBadFiles(t *testing.T) {
 		{"count = 'four'", "p.toml:1: count: want a number, not a string"},
 		{"memory = true", "p.toml:1: memory: want a string, not true or false"},
 		{"keep = true\nkeep = false", "p.toml:2: toml: key keep is already defined; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
-		{"[serve]\nlisten = ':1'", "p.toml:1: settings stand at the top level, without tables but [[KEY]]"},
+		{"[serve]\nlisten = ':1'", "p.toml:2: unknown key \"serve-listen\"; `p config` lists the keys"},
 		{"listen ':1'", "p.toml:1: toml: expected '=' after key; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
 		{"database-url = postgres://u:geheim@h/d", "p.toml:1: toml: unexpected character U+0070 'p' at start of value; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},
 		{"listen = ':1", "p.toml:1: toml: unterminated literal string; want KEY = \"VALUE\", KEY = NUMBER, or KEY = true"},

@@ -25,8 +25,9 @@ type entry struct {
 }
 
 // parseTOML reads a settings file (TOML 1.0): keys at the top level with a
-// string, a whole number or a boolean, and below them [[KEY]] tables of strings,
-// each of which is one value of a setting that takes several. The library decodes; the walk over its
+// string, a whole number or a boolean; below them [NAME] sections, whose keys KEY are
+// those of the settings NAME-KEY, and [[KEY]] tables of strings, each of which is one
+// value of a setting that takes several. The library decodes; the walk over its
 // syntax tree is for the lines, which every error about a setting names. No
 // error repeats a value: it may be a password whose quotes were forgotten.
 func parseTOML(path string, data []byte) ([]entry, error) {
@@ -36,6 +37,7 @@ func parseTOML(path string, data []byte) ([]entry, error) {
 	}
 	var list []entry
 	var in tables
+	seen := map[string]int{} // lines by key
 	parser := unstable.Parser{}
 	parser.Reset(data)
 	for parser.NextExpression() {
@@ -47,14 +49,17 @@ func parseTOML(path string, data []byte) ([]entry, error) {
 		if in.takes(node) { // as a part of the entry before it
 			continue
 		}
-		e, err := entryOf(node, values)
-		if node.Kind == unstable.ArrayTable {
-			e, err = in.next(node, values)
-		}
+		e, err := in.read(node, values)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, line, err)
 		}
-		e.line = line
+		if e.kind == "" { // a section begins
+			continue
+		}
+		if before, twice := seen[e.key]; twice && e.kind != kindTable {
+			return nil, fmt.Errorf("%s:%d: %s stands in line %d already", path, line, e.key, before)
+		}
+		seen[e.key], e.line = line, line
 		list = append(list, e)
 	}
 	return list, nil
@@ -71,18 +76,21 @@ func badTOML(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// entryOf is the setting of one expression.
-func entryOf(node *unstable.Node, values map[string]any) (entry, error) {
-	if node.Kind != unstable.KeyValue {
-		return entry{}, errors.New("settings stand at the top level, without tables but [[KEY]]")
-	}
+// entryOf is the setting of one expression, in the section of that name or, without
+// one, at the top level.
+func entryOf(node *unstable.Node, section string, values map[string]any) (entry, error) {
 	parts := node.Key()
 	parts.Next()
-	e := entry{key: string(parts.Node().Data)}
+	key := string(parts.Node().Data)
 	if parts.Next() {
-		return entry{}, fmt.Errorf("%s: settings have no dots in their keys", e.key)
+		return entry{}, fmt.Errorf("%s: settings have no dots in their keys", key)
 	}
-	switch v := values[e.key].(type) {
+	e, value := entry{key: key}, values[key]
+	if section != "" {
+		table, _ := values[section].(map[string]any)
+		e.key, value = section+"-"+key, table[key]
+	}
+	switch v := value.(type) {
 	case string:
 		e.value, e.kind = v, kindString
 	case int64:

@@ -25,6 +25,33 @@ func TestTOML(t *testing.T) {
 	}
 }
 
+// TestSections: a key in a section is the setting of both names.
+func TestSections(t *testing.T) {
+	t.Parallel()
+	got, err := parseTOML("p.toml", []byte("a = 1\n[tls]\ncert = 'x' # c\n\nkey-2 = true\n[[b]]\nc = 'd'\n[e]\nf = 5\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []entry{{"a", "1", kindInteger, 1}, {"tls-cert", "x", kindString, 3}, {"tls-key-2", "true", kindBool, 5},
+		{"b", "c=d", kindTable, 6}, {"e-f", "5", kindInteger, 9}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(entry{})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for text, want := range map[string]string{
+		"tls-cert = 'a'\n[tls]\ncert = 'b'\n": "p.toml:3: tls-cert stands in line 1 already",
+		"[a]\nb-c = 1\n[a-b]\nc = 2\n":        "p.toml:4: a-b-c stands in line 2 already",
+		"[tls]\n":                             "p.toml:1: [tls]: want KEY = VALUE below it",
+		"[tls.more]\ncert = 'b'\n":            "p.toml:1: [tls]: want KEY = VALUE below it, and no dots",
+		"[tls]\ncert = [1]\n":                 "p.toml:2: tls-cert: want a",
+		"[tls]\na.b = 1\n":                    "p.toml:2: a: settings have no dots",
+	} {
+		_, err := parseTOML("p.toml", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestNoTOML(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -41,7 +68,7 @@ func TestNoTOML(t *testing.T) {
 // FuzzTOML: no text panics, and what is read can be written as a file that reads
 // the same.
 func FuzzTOML(f *testing.F) {
-	for _, seed := range []string{"", "a = 'x'", "a = \"\\u00e9\"\nb=1_0 # c", "[t]", "a='''", "x = \"\\", "\xff", "a = true\r\n", "a = 1\n[[b]]\nc = 'd'\ne = ''\n[[b]]\nc = 'f'"} {
+	for _, seed := range []string{"", "a = 'x'", "a = \"\\u00e9\"\nb=1_0 # c", "[t]", "[t]\na=1", "t-a=1\n[t]\na=2", "a='''", "x = \"\\", "\xff", "a = true\r\n", "a = 1\n[[b]]\nc = 'd'\ne = ''\n[[b]]\nc = 'f'"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

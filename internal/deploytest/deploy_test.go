@@ -45,6 +45,10 @@ func TestDeployed(t *testing.T) {
 		"external NATS":             testNATS,
 		"NATS that comes later":     testLateNATS,
 		"credentials of the master": testMasterCreds,
+		"TLS":                       testTLS,
+		"external NATS with TLS":    testSecureNATS,
+		"metrics":                   testMetrics,
+		"as the units say":          testSupervised,
 		"two hosts":                 testTwoHosts,
 		"database behind a cable":   testDatabaseCut,
 	} {
@@ -178,6 +182,8 @@ type ready struct {
 	Ready bool
 	URL   string
 	NATS  string
+
+	Metrics string // empty: there are none
 }
 
 func (d *daemon) ready() ready {

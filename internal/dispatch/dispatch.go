@@ -41,6 +41,9 @@ const inFlight = 10 * time.Second
 // What comes and goes by reports is told at once; this is for the rest.
 const lookEvery = time.Minute
 
+// longestRound is more than any statement of a sweep takes, also after an outage.
+const longestRound = 10 * time.Minute
+
 // Config says what a dispatcher works with.
 type Config struct {
 	Store    *store.Store
@@ -95,7 +98,7 @@ func (d *Dispatcher) sweep(ctx context.Context) error {
 	if d.cfg.Wire != nil {
 		s.wire = d.cfg.Wire
 	}
-	return service.Loop{Every: d.cfg.Lease / 10, Log: d.cfg.Log, Do: s.round}.Run(ctx)
+	return service.Loop{Every: d.cfg.Lease / 10, Log: d.cfg.Log, Do: s.round, Longest: longestRound}.Run(ctx)
 }
 
 func (d *Dispatcher) takeExpired(ctx context.Context) error {

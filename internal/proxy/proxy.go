@@ -2,16 +2,17 @@ package proxy
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
+
+	"pinwheel/internal/certs"
 )
 
 // Config is the manual of New. The zero Config is a proxy without a cache.
@@ -19,6 +20,7 @@ type Config struct {
 	CacheDir  string         // of files from indexes, made if need be, nobody else's; empty: no cache
 	CacheSize int64          // bytes that the cache may take; 0 is DefaultCacheSize
 	Bundle    string         // file of certificates that are trusted beside the system's, PEM; empty: none
+	CA        string         // file of authorities that are trusted beside those, PEM; empty: none
 	Allow     []netip.Prefix // networks that builds may reach although they are not public
 
 	// Resolver looks names up; nil is the system's.
@@ -36,9 +38,9 @@ const DefaultCacheSize = 2 << 30
 // for some seconds.
 type Proxy struct {
 	cfg   Config
-	roots *x509.CertPool // nil: the system's
-	cache *cache         // nil: none
-	out   *way           // to all but the indexes
+	certs *certs.Certs // whom it trusts
+	cache *cache       // nil: none
+	out   *way         // to all but the indexes
 
 	connect dialer // to one address; tests look at which
 
@@ -59,35 +61,17 @@ func New(cfg Config) (*Proxy, error) {
 		cfg.CacheSize = DefaultCacheSize
 	}
 	p := &Proxy{cfg: cfg, origins: map[string]*origin{}, connect: (&net.Dialer{Timeout: dialWithin}).DialContext}
-	if cfg.Bundle != "" {
-		var err error
-		if p.roots, err = withBundle(cfg.Bundle); err != nil {
-			return nil, err
-		}
+	var err error
+	if p.certs, err = certs.Open(certs.Files{CA: cfg.CA, Bundle: cfg.Bundle, Beside: true}, time.Now, zerolog.Nop()); err != nil {
+		return nil, err
 	}
 	if cfg.CacheDir != "" {
-		var err error
 		if p.cache, err = openCache(cfg.CacheDir, cfg.CacheSize); err != nil {
 			return nil, err
 		}
 	}
 	p.out = p.newWay(p.dialOutside)
 	return p, nil
-}
-
-func withBundle(path string) (*x509.CertPool, error) {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificate bundle of pip's settings: %w", err)
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the certificate bundle of pip's settings: no certificate in %s", path)
-	}
-	return roots, nil
 }
 
 // Close ends the connections that are kept. Doors are to be closed before.
@@ -116,13 +100,14 @@ func (p *Proxy) origin(index string) (*origin, error) {
 }
 
 // transport is what requests go out by: directly, through dial, or by the parent.
-func (p *Proxy) transport(dial dialer, parent func(*http.Request) (*url.URL, error)) *http.Transport {
-	return &http.Transport{
-		DialContext: dial, Proxy: parent, ForceAttemptHTTP2: true,
-		TLSClientConfig:     &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: dialWithin, ResponseHeaderTimeout: answerWithin,
-		IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8,
-	}
+func (p *Proxy) transport(dial dialer, parent func(*http.Request) (*url.URL, error)) *certs.Transport {
+	return p.certs.Transport(func(trust *tls.Config) *http.Transport {
+		return &http.Transport{
+			DialContext: dial, Proxy: parent, ForceAttemptHTTP2: true, TLSClientConfig: trust,
+			TLSHandshakeTimeout: dialWithin, ResponseHeaderTimeout: answerWithin,
+			IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8,
+		}
+	})
 }
 
 // errSettings says what of a door's settings cannot be.

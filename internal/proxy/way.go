@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"pinwheel/internal/certs"
 )
 
 type dialer func(ctx context.Context, network, hostport string) (net.Conn, error)
@@ -21,7 +23,7 @@ type dialer func(ctx context.Context, network, hostport string) (net.Conn, error
 // judged by what can be found out here.
 type way struct {
 	p           *Proxy
-	direct, via *http.Transport
+	direct, via *certs.Transport
 }
 
 func (p *Proxy) newWay(direct dialer) *way {
@@ -98,7 +100,7 @@ func (p *Proxy) dialParent(ctx context.Context, parent *url.URL) (net.Conn, erro
 	case "http":
 		return d.DialContext(ctx, "tcp", withPort(parent))
 	case "https":
-		return (&tls.Dialer{NetDialer: d, Config: &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", withPort(parent))
+		return (&tls.Dialer{NetDialer: d, Config: p.certs.Client()}).DialContext(ctx, "tcp", withPort(parent))
 	}
 	return nil, fmt.Errorf("this machine's proxy %s: builds cannot go through one of that kind; want http or https", parent.Redacted())
 }

@@ -35,7 +35,7 @@ func RunAll(ctx context.Context, parts ...Part) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, p := range parts {
 		g.Go(func() error {
-			err := p.Run(gctx)
+			err := p.Run(below(gctx, p.Name))
 			if gctx.Err() != nil {
 				return nil // what a part says on its way out is not the reason
 			}
@@ -58,6 +58,10 @@ type Loop struct {
 	Wake  <-chan struct{} // ends a pause early, also that after a failure; may be nil
 	Log   zerolog.Logger
 	Do    func(ctx context.Context) error
+
+	// Longest is what a round may take; one that takes longer is stuck (Vitals). Zero:
+	// as long as it does.
+	Longest time.Duration
 }
 
 // Run does rounds until ctx ends, the first one soon, and returns ctx's error. A
@@ -69,7 +73,10 @@ func (l Loop) Run(ctx context.Context) error {
 	pause.Reset()
 	// Jitter: masters that start together must not ask together for ever.
 	wait := time.Duration(rand.Int64N(int64(l.Every/10) + 1))
-	for l.sleep(ctx, wait) {
+	name, vitals := pathOf(ctx), vitalsOf(ctx)
+	defer vitals.Promise(name, 0)
+	for vitals.Promise(name, wait); l.sleep(ctx, wait); vitals.Promise(name, wait) {
+		vitals.Promise(name, l.Longest)
 		err := l.Do(ctx)
 		switch {
 		case ctx.Err() != nil:

@@ -102,6 +102,10 @@ func undefinedTable(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "42P01"
 }
 
+// Schema says whether the schema is still one that this binary works on; else the
+// error is farm.ErrSchema.
+func (s *Store) Schema(ctx context.Context) error { return s.checkSchema(ctx) }
+
 func (s *Store) checkSchema(ctx context.Context) error {
 	have, want, err := CheckSchema(ctx, s.pool.Config().ConnString())
 	if err != nil {

@@ -34,8 +34,9 @@ type Store struct {
 }
 
 // Open connects to dsn and checks that the schema is this binary's or a newer
-// one. An older schema is farm.ErrSchema, and the error names the remedy.
-func Open(ctx context.Context, dsn string) (*Store, error) {
+// one. An older schema is farm.ErrSchema, and the error names the remedy. A tracer, if
+// there is one, hears of each statement.
+func Open(ctx context.Context, dsn string, tracer ...Tracer) (*Store, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, explain(err)
@@ -45,6 +46,9 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	cfg.MaxConns = max(cfg.MaxConns, 16)
 	settle(cfg.ConnConfig)
 	cfg.AfterConnect = watched
+	if len(tracer) > 0 && tracer[0] != nil {
+		cfg.ConnConfig.Tracer = watch{tracer[0]}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, explain(err)

@@ -10,6 +10,7 @@
 package natsserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -27,10 +28,14 @@ import (
 // startWithin is generous: a server is ready after 5 ms on an idle machine.
 const startWithin = 30 * time.Second
 
+// shakeWithin is for a handshake: a Pi under a build takes its time.
+const shakeWithin = 10 * time.Second
+
 // Config is the manual of Start.
 type Config struct {
 	Listen    string // "host:port", port 0 for any free one; empty: connections within this process only
 	Authority *bus.Authority
+	TLS       *tls.Config // what connections by network are to speak; nil: not TLS
 	Log       zerolog.Logger
 }
 
@@ -73,6 +78,8 @@ func serverOptions(cfg Config, accounts *server.MemAccResolver) (*server.Options
 		MaxPingsOut:  bus.MaxPings,
 		MaxPayload:   bus.MaxMessage,
 		NoSigs:       true, // signals are the program's
+		TLSConfig:    cfg.TLS,
+		TLSTimeout:   shakeWithin.Seconds(),
 	}
 	if cfg.Listen != "" {
 		host, port, err := splitListen(cfg.Listen)
