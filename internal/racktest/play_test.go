@@ -3,6 +3,7 @@ package racktest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"pinwheel/internal/proc"
 	"pinwheel/internal/pypitest"
 )
 
@@ -52,12 +54,17 @@ func newRack(t *testing.T) *rack {
 	if tools == "" || root == "" {
 		t.Skip("PINWHEEL_ANSIBLE and PINWHEEL_HOST_ROOT are not set: `make test-ansible` sets them")
 	}
-	// Short, since ssh keeps sockets below it.
-	dir, err := os.MkdirTemp("", "rack-")
+	// Short, since ssh keeps sockets below it; what a killed test leaves goes with the next.
+	temp, err := proc.NewTempDir("rack-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := temp.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := temp.Path
 	r := &rack{t: t, dir: dir, tools: tools, root: root, key: filepath.Join(dir, "key"), known: filepath.Join(dir, "known_hosts"),
 		index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
 	r.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", r.key)
@@ -91,6 +98,16 @@ func (r *rack) must(argv ...string) string {
 		r.t.Fatalf("%v: %v\n%s", argv, err, out)
 	}
 	return string(out)
+}
+
+// sum is the SHA-256 of a program.
+func (r *rack) sum(path string) string {
+	r.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
 // knows has the operator know a machine by its key.

@@ -20,6 +20,7 @@ func TestRack(t *testing.T) {
 	vars := map[string]any{
 		"farm_programs":     map[string]string{"x86_64": programs, "aarch64": programs, "armv7l": programs},
 		"farm_dev_packages": r.dir + "/dev-packages.yml",
+		"farm_checksums":    map[string]string{"x86_64/pinwheel-master": r.sum(programs + "/pinwheel-master")},
 		"slave_settings":    map[string]string{"allow-network": "127.0.0.0/8"}, // the gate
 	}
 	r.add("farm", 10, 22, sick{})
@@ -229,6 +230,9 @@ func (r *rack) upgrade(vars map[string]any) {
 	r.t.Helper()
 	next := r.build("next", "1.1.0", nil, "master", "slave")
 	vars["farm_programs"] = map[string]string{"x86_64": next, "aarch64": next, "armv7l": next}
+	p := r.play("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02"))
+	p.says("farm", "farm: "+next+"/pinwheel-master is not the program of farm_checksums")
+	vars["farm_checksums"] = map[string]string{"x86_64/pinwheel-master": r.sum(next + "/pinwheel-master"), "x86_64/pinwheel-slave": r.sum(next + "/pinwheel-slave")}
 	inventory := r.inventory(vars, "pi-01", "pi-02")
 	r.asked("slaves pause pi-02")
 	g := newGate(r.t)
@@ -268,6 +272,7 @@ func (r *rack) upgrade(vars map[string]any) {
 // noWorse: a program that does not serve the farm goes no further than one slave.
 func (r *rack) noWorse(vars map[string]any) {
 	r.t.Helper()
+	delete(vars, "farm_checksums")
 	vars["slave_program_file"] = filepath.Join(r.dir, "old", "pinwheel-slave")
 	p := r.play("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02"))
 	delete(vars, "slave_program_file")
@@ -295,8 +300,6 @@ func (r *rack) remove(vars map[string]any) {
 		strings.Contains(out, "pinwheel-slave") || strings.HasSuffix(out, "\nactive\n") {
 		r.t.Errorf("pi-02 still has:\n%s", out)
 	}
-	r.play("remove.yml", "-i", inventory, "-e", "pi=pi-02").idle()
-
 	r.hosts["pi-01"] = map[string]any{} // it has fallen off the net
 	m := r.machines["pi-01"]
 	delete(r.machines, "pi-01")
