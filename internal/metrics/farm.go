@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -218,7 +219,7 @@ func stateOf(s store.SlaveRow) string {
 		return "paused"
 	case s.Pulse.Unfit != "":
 		return "unfit"
-	case s.Doing != "":
+	case strings.HasPrefix(s.Doing, "building ") || s.Doing == "reporting": // as the agent words it
 		return "building"
 	}
 	return "idle"

@@ -76,7 +76,7 @@ func newWorld() *world {
 			slave("pi-2", &now, func(s *store.SlaveRow) { s.Paused, s.Pulse.Temperature = true, 0 }),
 			slave("pi-3", &now, func(s *store.SlaveRow) { s.Pulse.Unfit = "hot: 84.3 °C, over 80" }),
 			slave("pi-4", &long, func(*store.SlaveRow) {}),
-			slave("pi-5", &now, func(*store.SlaveRow) {}),
+			slave("pi-5", &now, func(s *store.SlaveRow) { s.Doing = "waiting for work" }),
 			slave("never", nil, func(*store.SlaveRow) {}),
 			slave("gone", &now, func(s *store.SlaveRow) { s.Revoked = true }),
 			slave("screen", &now, func(s *store.SlaveRow) { s.Role = farm.RoleMonitor }),
