@@ -83,10 +83,14 @@ func (w wish) run(ctx context.Context, set settings, out io.Writer, log zerolog.
 		cfg.Source = monitor.NewDemo(time.Now, invented)
 		return w.show(ctx, cfg, out, screen)
 	}
-	opts := set.options(log)
-	if opts.Background = !w.once; screen || w.once {
-		opts.Log = zerolog.Nop() // the screen tells the same, or the one error does
+	if screen || w.once {
+		log = zerolog.Nop() // the screen tells the same, or the one error does
 	}
+	opts, err := set.options(log)
+	if err != nil {
+		return err
+	}
+	opts.Background = !w.once
 	conn, err := bus.Connect(ctx, opts)
 	if err != nil {
 		return err

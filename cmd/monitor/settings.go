@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/url"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
 	"pinwheel/internal/config"
 )
@@ -18,6 +20,9 @@ import (
 type settings struct {
 	NATSURL string        `key:"nats-url" help:"the farm's NATS server, <URL> as nats://HOST:4222" empty:"none; a farm is shown by one"`
 	Creds   string        `key:"creds" help:"credentials <FILE>, as master enroll prints it for a monitor or an operator" empty:"none; a farm is shown with them"`
+	TLSCA   string        `key:"tls-ca" help:"the authorities, <FILE>, PEM, that the farm's NATS server is trusted by; with it, it must speak TLS" empty:"the system's"`
+	TLSCert string        `key:"tls-cert" help:"the monitor's own certificate, <FILE>, PEM, for servers that want one" empty:"none"`
+	TLSKey  string        `key:"tls-key" help:"the key, <FILE>, PEM, of tls-cert" empty:"none"`
 	Every   time.Duration `key:"every" default:"2s" help:"pause between two looks at the farm"`
 }
 
@@ -47,8 +52,12 @@ func (s settings) check(demo bool) error {
 }
 
 // options are all that a connection is made of.
-func (s settings) options(log zerolog.Logger) bus.Options {
-	return bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "monitor", Log: log}
+func (s settings) options(log zerolog.Logger) (bus.Options, error) {
+	trust, err := certs.Open(certs.Files{Cert: s.TLSCert, Key: s.TLSKey, CA: s.TLSCA}, time.Now, log)
+	if errors.Is(err, certs.ErrHalf) {
+		err = cli.Usage("%w", err)
+	}
+	return bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "monitor", TLS: trust, Log: log}, err
 }
 
 // where is the farm's name for people: its server without who asks it.

@@ -46,6 +46,7 @@ func testTLS(t *testing.T, p programs) {
 	f.startSecure()
 	f.plainVisitors()
 	f.doubtfulSlaves()
+	f.monitors()
 
 	f.slave = start(t, nil, environment(f.dir), f.slaveTLS("slave", f.at.NATS, f.ca.File)...)
 	f.slave.log.await(t, "the master knows us")
@@ -139,6 +140,24 @@ func (f *secureFarm) doubtfulSlaves() {
 			t.Errorf("%s: it was let in:\n%s", name, d.log.text())
 		}
 	}
+}
+
+// monitors look at the farm by TLS, and say why when they cannot.
+func (f *secureFarm) monitors() {
+	t := f.t
+	creds := write(t, f.dir, "desk.creds", must(t, f.env, f.p.master, "enroll", "desk", "--role", "monitor"))
+	look := func(ca string) result {
+		args := []string{f.p.monitor, "--once", "--json", "--nats-url", f.at.NATS, "--creds", creds}
+		if ca != "" {
+			args = append(args, "--tls-ca", ca)
+		}
+		return run(t, environment(f.dir), args...)
+	}
+	if r := look(f.ca.File); r.code != 0 || !strings.Contains(r.stdout, `"slaves"`) {
+		t.Errorf("a monitor that trusts the farm ends with %d:\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	refuses(t, look(""), 1, "with --tls-ca")
+	refuses(t, look(filepath.Join(f.dir, "none")), 1, "--tls-ca", "none")
 }
 
 func (f *secureFarm) slaveTLS(state, nats, ca string) []string {
