@@ -53,9 +53,19 @@ func (b *backfill) watch(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// look asks the database for the state.
+// look asks the database for the state. Whether it has ended comes first: what is
+// counted after the end is final.
 func (b *backfill) look(ctx context.Context) error {
 	next := b.now
+	if b.from != "" {
+		more, err := b.st.StillToRead(ctx, farm.UrgencyWalk)
+		if err != nil {
+			return err
+		}
+		next.ended = !more
+	} else if err := b.lookAtWalk(ctx, &next); err != nil {
+		return err
+	}
 	left, err := b.st.ReadingLeft(ctx)
 	if err != nil {
 		return err
@@ -66,17 +76,10 @@ func (b *backfill) look(ctx context.Context) error {
 			next.left, next.troubled = c.Count, c.Troubled
 		}
 	}
-	if next.queued, err = b.st.QueueLength(ctx); err != nil {
-		return err
-	}
 	if b.from != "" {
 		next.chosen = max(next.chosen, next.left) // other walks may have some too
-		more, err := b.st.StillToRead(ctx, farm.UrgencyWalk)
-		if err != nil {
-			return err
-		}
-		next.ended = !more
-	} else if err := b.lookAtWalk(ctx, &next); err != nil {
+	}
+	if next.queued, err = b.st.QueueLength(ctx); err != nil {
 		return err
 	}
 	b.now = next

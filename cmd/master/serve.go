@@ -153,6 +153,9 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 			m.Close()
 		}
 	}()
+	if m.certs, err = set.certificates(now, log); err != nil {
+		return nil, err
+	}
 	if m.home, err = lockHome(set); err != nil {
 		return nil, err
 	}
@@ -163,9 +166,6 @@ func startMaster(ctx context.Context, set settings, log zerolog.Logger) (_ *Mast
 	}
 	// What can be refused comes before anything is made.
 	if m.rules, err = openRules(set.Rules, log); err != nil {
-		return nil, err
-	}
-	if m.certs, err = set.certificates(now, log); err != nil {
 		return nil, err
 	}
 	if m.Upstream, err = findUpstream(ctx, set); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // The bounds of a snapshot, which must fit into a message, and how old its parts may
-// be: failures change slowly, and grouping a million of them takes its time.
+// be; those that take long to read may be older (patience).
 const (
 	mostSlaves   = 600
 	mostBuilds   = 400
@@ -21,8 +21,7 @@ const (
 	mostNext     = 10
 	longestText  = 120 // bytes
 
-	glanceLife   = time.Second
-	failuresLife = 10 * time.Second
+	glanceLife = time.Second
 )
 
 // Look is the farm as it is, or was a moment ago.
@@ -49,7 +48,7 @@ func (d *Desk) snapshot(ctx context.Context, who bus.Asker) (bus.Snapshot, error
 	if err != nil {
 		return none, err
 	}
-	failures, err := d.failures.get(ctx, failuresLife, func(ctx context.Context) (store.Failures, error) {
+	failures, err := d.failures.get(ctx, glanceLife, func(ctx context.Context) (store.Failures, error) {
 		return d.cfg.Store.Failures(ctx, store.Selector{}, mostFailures)
 	})
 	if err != nil {
