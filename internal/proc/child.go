@@ -49,11 +49,13 @@ func Start(cmd *exec.Cmd) (*Child, error) {
 
 // run starts the child and waits for it on one locked thread. The kernel's
 // "parent" of the death signal is the thread that forked, not the process: were
-// that thread to end early, the child would be killed for no reason. It is never unlocked: it
-// has another keyring than the others, and ends with the child.
+// that thread to end early, the child would be killed for no reason. Nor does it end with
+// the child: others may have forked on it before, whom that would kill.
 func (c *Child) run(started chan<- error) {
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	ownKeyring()
+	defer ownKeyring() // whoever has the thread next finds nothing of this child's
 	err := c.cmd.Start()
 	started <- err
 	if err != nil {
