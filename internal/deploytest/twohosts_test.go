@@ -317,6 +317,15 @@ func (f *hosts) once(versions ...string) {
 // install lets real pip on the slave's host install from the public URL.
 func (f *hosts) install(version string) {
 	f.t.Helper()
+	// The page follows the row; after an outage its writer is back a moment later.
+	eventually(f.t, "all pages are written", func() bool {
+		now, err := f.store.Now(f.t.Context())
+		if err != nil {
+			return false // the database may be away yet
+		}
+		left, err := f.store.Unwritten(f.t.Context(), nil, now)
+		return err == nil && left.Pages == 0
+	})
 	d := start(f.t, f.b, environment(f.dir), f.py.Path, "-m", "pip", "install", "--isolated", "--disable-pip-version-check",
 		"--no-cache-dir", "--no-deps", "--root-user-action=ignore", "--target", filepath.Join(f.dir, "installed", version),
 		"--index-url", publicURL+"/simple/", "--trusted-host", "10.7.7.1", project+"=="+version)
