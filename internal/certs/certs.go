@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ type Certs struct {
 	now   func() time.Time
 
 	mu     sync.Mutex
-	stamps []stamp
+	stamps []os.FileInfo
 	held   held
 }
 
@@ -76,20 +77,15 @@ func Open(f Files, now func() time.Time, log zerolog.Logger) (*Certs, error) {
 	return c, err
 }
 
-// stamp is by what a changed file is known.
-type stamp struct {
-	size int64
-	at   time.Time
-}
-
-func (f Files) stamps() []stamp {
-	var list []stamp
+// stamps are by what changed files are known; nil is a file that cannot be looked at.
+func (f Files) stamps() []os.FileInfo {
+	var list []os.FileInfo
 	for _, path := range []string{f.Cert, f.Key, f.CA, f.Bundle} {
-		var s stamp
-		if info, err := os.Stat(path); err == nil {
-			s = stamp{info.Size(), info.ModTime()}
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
 		}
-		list = append(list, s)
+		list = append(list, info)
 	}
 	return list
 }
@@ -116,13 +112,15 @@ func (c *Certs) current() held {
 	return c.held
 }
 
-func equal(a, b []stamp) bool {
-	for i := range a {
-		if a[i].size != b[i].size || !a[i].at.Equal(b[i].at) {
-			return false
+// equal says whether nothing has changed. A file that took another's place may have its
+// size, and its time, which is told in steps of some milliseconds.
+func equal(a, b []os.FileInfo) bool {
+	return slices.EqualFunc(a, b, func(a, b os.FileInfo) bool {
+		if a == nil || b == nil {
+			return a == nil && b == nil
 		}
-	}
-	return true
+		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	})
 }
 
 // Serves says whether there is a certificate of our own.
