@@ -105,7 +105,7 @@ func storyFollower(s *store.Store, httpAddr, simple string, log zerolog.Logger) 
 	})
 	f := NewFollower(FollowConfig{
 		Store: s, Index: client, Stats: []func() pypi.Stats{client.Stats}, Log: log, Policy: storyPolicy(),
-		Poll: 5 * time.Millisecond, WalkEvery: 30 * time.Millisecond, Requests: 3, Nightly: 25 * time.Hour,
+		Poll: 5 * time.Millisecond, WalkEvery: 30 * time.Millisecond, Requests: 3, Nightly: noNight(),
 	})
 	f.times = storyTimes()
 	return f, transport
