@@ -256,7 +256,7 @@ func TestHelperThatIsNone(t *testing.T) {
 // does not have it, and that is said before anything is built.
 func TestLoaderOfTheRoot(t *testing.T) {
 	t.Parallel()
-	bare := &box{mode: Bwrap, root: t.TempDir()}
+	bare := &box{mode: Bwrap, root: t.TempDir(), dir: t.TempDir()}
 	err := bare.opens("/bin/ls")
 	if !errors.Is(err, ErrRoot) || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
 		t.Errorf("in an empty root: %v", err)
