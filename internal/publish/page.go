@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"encoding/json"
 	"html"
 	"net/url"
@@ -64,10 +65,11 @@ func statusMeta(p store.Page) (list [][2]string) {
 	return list
 }
 
-// projectHTML is a project's page (PEP 503). The metadata attribute has its new
+// projectHTML is a project's page (PEP 503); its heading, which only people read, has
+// the project's name as its authors write it now. The metadata attribute has its new
 // name only: with the old one, pip 22.3 to 23.0 throws the wheels away (PEP 714).
 func projectHTML(p store.Page, entries []entry) []byte {
-	title := "Links for " + p.Package
+	title := "Links for " + cmp.Or(p.Display, p.Package)
 	b := openHTML(title, versionOf(p), statusMeta(p)...)
 	b = append(b, "<h1>"+html.EscapeString(title)+"</h1>\n"...)
 	for _, e := range entries {

@@ -40,7 +40,7 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, got := range map[string][]byte{
-		"project.html": projectHTML(store.Page{Package: "foo"}, entries), "project.json": body,
+		"project.html": projectHTML(store.Page{Package: "foo", Display: "Foo"}, entries), "project.json": body,
 		"root.html": rootHTML().page([]string{"bar", "foo"}), "root.json": rootJSON().page([]string{"bar", "foo"}),
 		"empty.html": rootHTML().page(nil), "empty.json": rootJSON().page(nil),
 	} {

@@ -110,8 +110,7 @@ func (a *agreeing) markPages(ctx context.Context) error {
 	const q = `
 insert into stale_pages (scope)
 select scope from (
-    select p.name from packages p where p.id = any($1) and exists (
-        select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+    select p.name from packages p where p.id = any($1) and ` + publishedPackage + `
     union select unnest($2::text[])
 ) as marked (scope)
 order by scope = '', scope collate "C" -- the same for all: markStale

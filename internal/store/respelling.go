@@ -26,15 +26,26 @@ where p.display <> l.display and (l.serial = 0 or l.serial >= p.serial)`
 	return nil
 }
 
+// respellSome marks the pages too, which show the spelling to people.
 func (l *listing) respellSome(ctx context.Context, from int64) error {
 	const respell = `
 with due as (
     select p.id, r.display from pg_temp.respelled r join packages p on p.id = r.id
     where r.n >= $1 and r.n < $1 + $2
     order by p.name collate "C" for update of p -- the same for all who lock several
+), spelled as (
+    update packages p set display = x.display, spellings = ` + spellings + `, revision = p.revision + 1
+    from due x where p.id = x.id and p.display <> x.display
+    returning p.id, p.name
 )
-update packages p set display = x.display, spellings = ` + spellings + `, revision = p.revision + 1
-from due x where p.id = x.id and p.display <> x.display`
-	_, err := l.conn.Exec(ctx, respell, from, respellPiece)
+insert into stale_pages (scope)
+select name from spelled p where ` + publishedPackage + `
+order by name collate "C" -- the same for all: markStale
+on conflict (scope) do update set generation = excluded.generation`
+	tag, err := l.conn.Exec(ctx, respell, from, respellPiece)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	_, err = l.conn.Exec(ctx, `select pg_notify($1, '')`, StaleChannel)
 	return err
 }

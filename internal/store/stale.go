@@ -21,6 +21,9 @@ const (
 	markAgain = ` on conflict (scope) do update set generation = excluded.generation`
 )
 
+// publishedPackage is what packages p have that have a page.
+const publishedPackage = `exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)`
+
 // markProject says, in the transaction that changed it, that a project's page
 // no longer agrees with its rows, and wakes whoever writes pages.
 func markProject(ctx context.Context, tx pgx.Tx, name string) error {
@@ -160,8 +163,7 @@ func (s *Store) MarkAllStale(ctx context.Context) (int64, error) {
 	const q = `
 insert into stale_pages (scope)
 select scope from (
-    select name from packages p
-    where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+    select name from packages p where ` + publishedPackage + `
     union select package from withdrawn
     union all select ''
 ) as marked (scope)

@@ -296,3 +296,27 @@ func TestListNamesSpells(t *testing.T) {
 		t.Errorf("what is spelled as it was has changed: %+v", k)
 	}
 }
+
+// TestListNamesSpellsPages: what a list spells anew is on the page too, where there is one.
+func TestListNamesSpellsPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"demo", "same"} {
+		w.add(name, "1.0")
+		w.built("a", name, name+"-1.0-py3-none-any.whl")
+	}
+	w.add("bare", "1.0")
+	w.must(w.exec(`update packages set spellings = array[display]`))
+	w.forgetStale()
+	_, err := w.ListNames(t.Context(), true, list(nil, store.NameSerial{Name: "bare", Display: "BARE"},
+		store.NameSerial{Name: "demo", Display: "Demo"}, store.NameSerial{Name: "same", Display: "same"}), store.MissingLimit{})
+	w.must(err)
+	if got := w.staleNames(); !slices.Equal(got, []string{"demo"}) {
+		t.Errorf("stale are %q, want demo, which alone has a page that says something else now", got)
+	}
+	page, err := w.Page(t.Context(), "demo")
+	w.must(err)
+	if page.Display != "Demo" {
+		t.Errorf("its page shows %q", page.Display)
+	}
+}

@@ -158,7 +158,7 @@ func (s *Store) Listing(ctx context.Context) iter.Seq2[Listed, error] {
 	const q = `
 select p.name, s.scope is not null
 from packages p left join stale_pages s on s.scope = p.name
-where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+where ` + publishedPackage + `
 order by p.name collate "C" -- as Go compares`
 	return func(yield func(Listed, error) bool) {
 		rows, err := s.pool.Query(ctx, q)
@@ -190,7 +190,7 @@ type PublishedPackage struct{ Name, Display string }
 func (s *Store) PublishedPackages(ctx context.Context) ([]PublishedPackage, error) {
 	const q = `
 select name, display from packages p
-where exists (select 1 from releases r join wheels w on w.release_id = r.id where r.package_id = p.id)
+where ` + publishedPackage + `
 order by name collate "C"`
 	rows, err := s.pool.Query(ctx, q)
 	if err != nil {
