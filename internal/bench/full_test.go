@@ -19,7 +19,7 @@ import (
 // BenchmarkFullPyPI holds all of an index like PyPI: loads it, tells how large its
 // tables are, absorbs events while slaves ask for work, and takes a fourth target.
 // The database stays in the cache folder, so that parts can be measured again by
-// themselves (-bench FullPyPI/events); load begins anew. All of it is done once,
+// themselves (-bench FullPyPI/events, once after a load); load begins anew. All of it is done once,
 // whatever b.N says.
 func BenchmarkFullPyPI(b *testing.B) {
 	f := &full{dir: fullHome(b)}

@@ -3,6 +3,7 @@ package bench_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -136,12 +137,10 @@ func (r *rig) openLoop(ctx context.Context, rate int) (took []time.Duration) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	ticks := make(chan time.Time, 1<<16)
-	for n, slave := range r.slaves {
+	for _, slave := range r.slaves {
 		wg.Go(func() {
-			i := 0
 			for at := range ticks {
-				i++
-				if _, err := r.ask(slave, fmt.Sprintf("%d/%d", n, i)); err != nil {
+				if _, err := r.ask(slave, rand.Text()); err != nil {
 					r.b.Error(err)
 					return
 				}
