@@ -25,7 +25,7 @@ type task struct {
 	unchanged bool          // what the farm has is still true
 	planned   bool          // the upstream was not asked
 	partly    bool          // what project lacks is not to be believed, and it stays on the list
-	spelling  string        // of the name, as events had it when it was read
+	heard     heard         // of the name, as events had it when it was read
 	size      int64         // about, of project in memory
 }
 

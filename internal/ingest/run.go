@@ -140,7 +140,7 @@ func NewFollower(cfg FollowConfig) *Follower {
 	f := &Follower{
 		cfg: cfg, log: cfg.Log.With().Str("part", "ingest").Logger(), times: usualTimes(), now: cfg.Now,
 		wake: make(chan struct{}, 1), look: make(chan struct{}, 1),
-		idle: func() {}, spelled: spelled{by: map[string]string{}},
+		idle: func() {}, spelled: spelled{by: map[string]heard{}},
 	}
 	f.cfg.Index = &patientIndex{Index: cfg.Index, now: time.Now, times: &f.times}
 	f.mass = newAllowance(massLimit, massWindow)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pinwheel/internal/pypi"
 	"pinwheel/internal/store"
 )
 
@@ -73,10 +74,43 @@ func TestSpelledOnceUnchanged(t *testing.T) {
 	t.Parallel()
 	known := store.Known{ID: 1, ProjectFacts: store.ProjectFacts{Name: "demo", Display: "Demo", Status: statusActive}}
 	for spelling, want := range map[string]string{"": "Demo", "Demo": "Demo", "demo": "demo"} {
-		it := &task{known: known, unchanged: true, spelling: spelling}
+		it := &task{known: known, unchanged: true, heard: heard{name: spelling}}
 		a, err := it.agreement(newModel(t).env)
 		if err != nil || a.Facts.Display != want || a.Page != (want != "Demo") {
 			t.Errorf("%q: shown as %q, page %v, %v", spelling, a.Facts.Display, a.Page, err)
 		}
+	}
+}
+
+// TestSpelledAnew: an event that writes a name as one before it did is not forgotten with
+// that one, and a project that an old page took away is written as before when it is back.
+func TestSpelledAnew(t *testing.T) {
+	t.Parallel()
+	s := spelled{by: map[string]heard{}}
+	event := func(serial int64) { s.hear([]pypi.Event{{Serial: serial, Name: "demo", Display: "Demo"}}, serial-1) }
+	read := func() *task {
+		it := &task{known: store.Known{ProjectFacts: store.ProjectFacts{Name: "demo", Display: "Demo"}}}
+		s.spell(it, &pypi.Project{})
+		return it
+	}
+	event(1)
+	first := read()
+	event(2)
+	s.forget("demo", first.heard)
+	if s.of("demo").name != "Demo" {
+		t.Error("the second event is forgotten with the first")
+	}
+	second := read()
+	s.forget("demo", second.heard)
+	if s.of("demo").name != "" {
+		t.Error("what is in the database is kept in memory")
+	}
+	s.remember(second)
+	if third := read(); third.heard.name != "Demo" {
+		t.Error("how a project was written that is gone is forgotten")
+	}
+	s.listed(1)
+	if len(s.by) != 0 {
+		t.Error("a project that no list has is remembered for ever")
 	}
 }

@@ -244,6 +244,7 @@ func (f *Follower) list(ctx context.Context, w store.Walk, etag string) (pypi.Na
 		}
 	}
 	f.log.Info().Str("walk", w.Kind).Int64("names", out.Total).Int64("chosen", out.Chosen).Int64("missing", out.Missing).Msg("names listed")
+	f.spelled.listed(info.Serial)
 	wake(f.wake)
 	crash.At(crash.IngestListed)
 	if err := f.listed(ctx, w, info, out); err != nil {

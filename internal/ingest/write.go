@@ -143,8 +143,10 @@ func (f *Follower) agreeOn(ctx context.Context, batch []*task) (changed []*task,
 		switch {
 		case slices.Contains(out.Changed, it.name()):
 			changed = append(changed, it)
+		case it.gone:
+			f.spelled.remember(it)
 		case !it.partly:
-			f.spelled.forget(it.name(), it.spelling)
+			f.spelled.forget(it.name(), it.heard)
 		}
 	}
 	return changed, nil
@@ -204,8 +206,8 @@ func (it *task) agreement(env Environment) (a store.Agreement, err error) {
 		// The page is what it was, but time has passed: a release is not new for ever.
 		a := agree(it.known, nil, env, it.known.Followed)
 		a.Facts.Serial, a.Unread = max(a.Facts.Serial, it.reading.Serial), false
-		if it.spelling != "" && it.spelling != a.Facts.Display { // the page was newer than what had been heard
-			a.Facts.Display, a.Page = it.spelling, true
+		if w := it.heard.name; w != "" && w != a.Facts.Display { // the page was newer than what had been heard
+			a.Facts.Display, a.Page = w, true
 		}
 		return a, nil
 	case it.planned:
