@@ -19,6 +19,7 @@ import (
 	"pinwheel/internal/pep"
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/pip"
+	"pinwheel/internal/porttest"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/pypitest"
 	"pinwheel/internal/store"
@@ -44,7 +45,7 @@ func newTestFarm(t *testing.T, upstream string, limits farm.Limits) *testFarm {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	f := &testFarm{t: t, dir: dir, py: farmtest.Python(t)}
 	f.start(settings{
-		StateDir: filepath.Join(dir, "master"), Listen: "127.0.0.1:0", NATSListen: "127.0.0.1:0",
+		StateDir: filepath.Join(dir, "master"), Listen: "127.0.0.1:0", NATSListen: porttest.Reserve(t),
 		DatabaseURL: pgtest.New(t), Upstream: upstream, Limits: limits, Lease: 30 * time.Second,
 		RootEvery: 50 * time.Millisecond, LongTimeout: 5 * time.Second,
 	})
@@ -160,7 +161,7 @@ requires-python: >=3.99
 func TestWholeFarm(t *testing.T) {
 	t.Parallel()
 	upstream := pypitest.New(t, story)
-	f := newTestFarm(t, upstream.URL(), farm.Limits{Timeout: 45 * time.Second, LogLimit: 8 << 20})
+	f := newTestFarm(t, upstream.URL(), farm.Limits{Timeout: 3 * time.Minute, LogLimit: 8 << 20})
 	want := map[string]string{
 		"pure-one": "built", "helper": "built", "c-ext": "built", "floods": "built", "daemon": "built",
 		"fails": "failed missing-header", "hangs": "failed timeout", "prompts": "failed prompt",

@@ -11,6 +11,7 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/depot"
 	"pinwheel/internal/embedpg"
+	"pinwheel/internal/proc"
 	"pinwheel/internal/store"
 )
 
@@ -105,7 +106,7 @@ func (h *home) Close() {
 		h.pg.Close()
 	}
 	if h.lock != nil {
-		h.lock.Close()
+		_ = proc.Unlock(h.lock) // at worst our end frees it
 	}
 }
 

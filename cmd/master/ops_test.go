@@ -147,12 +147,17 @@ func (s *wireSlave) order() bus.Control {
 	return bus.Control{}
 }
 
-// closedWithin waits for the end of the connection: its requests end with it.
-func (s *wireSlave) closedWithin(d time.Duration) bool {
-	ctx, cancel := context.WithTimeout(s.f.t.Context(), d)
+// closes waits for the end of the connection, since its requests end with it, and says
+// how long that took.
+func (s *wireSlave) closes() time.Duration {
+	s.f.t.Helper()
+	ctx, cancel := context.WithTimeout(s.f.t.Context(), time.Minute)
 	defer cancel()
-	for s.conn.Connected() && ctx.Err() == nil {
-		_, _ = s.Beat(ctx, bus.Beat{})
+	began := time.Now()
+	for s.conn.Connected() {
+		if _, err := s.Beat(ctx, bus.Beat{}); ctx.Err() != nil {
+			s.f.t.Fatalf("the connection stays open: a beat gets %v", err)
+		}
 	}
-	return !s.conn.Connected()
+	return time.Since(began)
 }

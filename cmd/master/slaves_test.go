@@ -16,6 +16,7 @@ func TestPauseAndResume(t *testing.T) {
 	t.Parallel()
 	f := newOpsFarm(t)
 	s := f.wireSlave("pi-01")
+	f.awaitAttended()
 	if got := f.done("slaves", "pause", "pi-01"); got != "pi-01 is paused\n" {
 		t.Errorf("said %q", got)
 	}

@@ -17,23 +17,23 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"pinwheel/internal/builder"
 	"pinwheel/internal/buildlog"
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bustest"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/leaktest"
 	"pinwheel/internal/pip"
 )
 
 func TestMain(m *testing.M) {
 	builder.Inside()
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // within is how long a test waits for what must happen; only a failure takes it.
-const within = 60 * time.Second
+const within = 3 * time.Minute
 
 // master plays the master of one test over a real wire. Its answers are
 // functions that a test may replace before the agent starts.
@@ -51,6 +51,7 @@ type master struct {
 	leases  chan farm.Lease // what next gives out
 	reports chan bus.Report // accepted ones, each once
 
+	giving   sync.Mutex // by one question at a time: none misses what another has just taken
 	mu       sync.Mutex
 	stored   map[string][]byte // uploads by SHA-256
 	accepted map[string]bool
@@ -102,6 +103,8 @@ func (m *master) serve(conn *bus.Conn) {
 // the same lease, also one that was given to a question which nobody waits for
 // any more.
 func (m *master) giveLease(q bus.Next) bus.NextReply {
+	m.giving.Lock()
+	defer m.giving.Unlock()
 	if l, ok := m.givenFor(q.Request); ok {
 		return bus.NextReply{Lease: &l}
 	}
@@ -320,7 +323,7 @@ func onlyNames(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(10 * time.Second)
+	late := time.After(within)
 	for {
 		got := namesIn(t, dir)
 		if slices.Equal(got, names) {

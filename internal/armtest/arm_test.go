@@ -1,6 +1,7 @@
 package armtest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +78,13 @@ func (r *rig) wheels() {
 			return strings.Join(got, " "), slices.Equal(got, want)
 		})
 	}
+	r.eventually("the pages are written, which follow the rows", func() (string, bool) {
+		now, err := r.store.Now(r.t.Context())
+		r.must(err)
+		left, err := r.store.Unwritten(r.t.Context(), nil, now)
+		r.must(err)
+		return fmt.Sprint(left.Pages, " are not"), left.Pages == 0
+	})
 }
 
 func wheelTag(t farm.Target) string { return t.ABI + "-" + t.ABI + "-" + t.Platform }

@@ -23,6 +23,9 @@ func script(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	// A child that is started meanwhile would hold them open for writing, and then nobody could start them.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for _, name := range []string{"armroot", "armroot-fill"} {
 		text, err := os.ReadFile(filepath.Join("../../scripts", name))
 		if err == nil {

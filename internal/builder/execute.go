@@ -21,6 +21,10 @@ const floodFactor = 10
 // patience is how long the killed may take to be gone.
 const patience = 15 * time.Second
 
+// restWithin is how long the last of the output, which says what went wrong, may take on
+// its way into the log: a disk that is busy keeps it for seconds.
+const restWithin = 10 * time.Second
+
 // ending is how a run in the box ended.
 type ending struct {
 	stop    farm.Failure // why we stopped it, if we did
@@ -199,7 +203,7 @@ func (r *running) end(stop bool) error {
 	r.expect(r.child.Done())
 	err := r.leftovers()
 	// Whoever still holds the pipe now is not ours to wait for.
-	if e := r.output.SetReadDeadline(time.Now().Add(time.Second)); e != nil {
+	if e := r.output.SetReadDeadline(time.Now().Add(restWithin)); e != nil {
 		err = errors.Join(err, e)
 	}
 	<-r.pumped

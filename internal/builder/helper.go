@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"pinwheel/internal/elffile"
 )
@@ -71,6 +72,10 @@ func copyProgram(from, to string) error {
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}
+	// A child that is forked meanwhile has the copy open for writing, too, until it is
+	// another program, and for so long nobody could start the copy.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if err != nil {
 		return err

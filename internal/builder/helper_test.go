@@ -146,7 +146,7 @@ func newBuild(t *testing.T, mode Mode, name, url string) Build {
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	return Build{Package: name, Version: "1.0", IndexURL: url, Python: py, Mode: mode, User: user,
-		Limits: farm.Limits{Timeout: 90 * time.Second, LogLimit: 1 << 20}, SkipImports: true,
+		Limits: farm.Limits{Timeout: 4 * time.Minute, LogLimit: 1 << 20}, SkipImports: true,
 		Dir: filepath.Join(dir, "b"), LogPath: filepath.Join(dir, "log")}
 }
 

@@ -35,7 +35,7 @@ func victim(dir string) {
 	py, err := findPython()
 	if err == nil {
 		_, err = Run(context.Background(), Build{Package: "hangs", Version: "1.0", IndexURL: os.Getenv(victimURL), Python: py,
-			Mode: Mode(os.Getenv(victimMode)), User: proc.BuildUser(), Limits: farm.Limits{Timeout: time.Minute},
+			Mode: Mode(os.Getenv(victimMode)), User: proc.BuildUser(), Limits: farm.Limits{Timeout: 5 * time.Minute},
 			Dir: dir, LogPath: dir + ".log", Live: os.Stdout})
 	}
 	fmt.Println("victim ended:", err)

@@ -3,7 +3,6 @@ package bus_test
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 
@@ -13,18 +12,8 @@ import (
 	"pinwheel/internal/bus/natsserver"
 	"pinwheel/internal/bustest"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/porttest"
 )
-
-// nobodyAt is an address that was free a moment ago.
-func nobodyAt(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // TestBackgroundConnectionFindsItsServer: what was subscribed before the server
 // was there is heard when it is.
@@ -38,7 +27,7 @@ func TestBackgroundConnectionFindsItsServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := nobodyAt(t)
+	listen := porttest.Reserve(t)
 	lines, log := newLog()
 	master := connect(t, bus.Options{URL: "nats://" + listen, Creds: creds, Log: log, Background: true})
 	lines.wait(t, "waiting for NATS at nats://"+listen)
@@ -97,7 +86,7 @@ func TestBackgroundConnectionEndsUnconnected(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := bus.Connect(ctx(t), bus.Options{
-		URL: "nats://user:geheim@" + nobodyAt(t), Creds: creds, Log: zerolog.Nop(), Background: true,
+		URL: "nats://user:geheim@" + porttest.Reserve(t), Creds: creds, Log: zerolog.Nop(), Background: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bus/natsserver"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/porttest"
 )
 
 // Farm is the wire of one test.
@@ -37,7 +38,7 @@ func Start(t testing.TB) *Farm {
 // StartWith is Start for an authority that the test has opened itself.
 func StartWith(t testing.TB, authority *bus.Authority) *Farm {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{Listen: "127.0.0.1:0", Authority: authority, Log: zerolog.Nop()})
+	server, err := natsserver.Start(natsserver.Config{Listen: porttest.Reserve(t), Authority: authority, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,14 +89,15 @@ func (c *cable) close() {
 // set cuts the cable, or mends it.
 func (c *cable) set(state kind) {
 	c.mu.Lock()
-	before := c.state
+	defer c.mu.Unlock()
+	if state == refuse || c.state == silence { // before anybody can see that it carries again
+		for p := range c.pairs {
+			p.end()
+		}
+	}
 	c.state = state
 	close(c.changed)
 	c.changed = make(chan struct{})
-	c.mu.Unlock()
-	if state == refuse || before == silence {
-		c.endAll(func(*pair) bool { return true })
-	}
 }
 
 func (c *cable) look() (kind, <-chan struct{}) {
@@ -133,12 +134,15 @@ func (c *cable) accept() {
 func (c *cable) carry(near net.Conn) {
 	p := &pair{near: near, dead: make(chan struct{})}
 	defer p.end()
-	if state, _ := c.look(); state == refuse {
+	c.mu.Lock()
+	refused := c.state == refuse
+	if !refused {
+		c.pairs[p] = true
+	}
+	c.mu.Unlock()
+	if refused {
 		return
 	}
-	c.mu.Lock()
-	c.pairs[p] = true
-	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		delete(c.pairs, p)

@@ -167,7 +167,7 @@ func (w *world) again(story *teller) {
 // judge holds what has come of it to the invariants of the design.
 func (w *world) judge(story *teller) {
 	t, index := w.t, w.index.State()
-	w.must(atOnce(t.Context(), w.local, func(ctx context.Context, db *pgx.Conn) error {
+	w.must(inTime(t.Context(), w.local, func(ctx context.Context, db *pgx.Conn) error {
 		lines, err := ledger(ctx, db)
 		for _, line := range lines {
 			t.Error(line)
@@ -252,7 +252,7 @@ func (w *world) well(base string) func() bool {
 // outcomes counts the leases by what came of them.
 func (w *world) outcomes() string {
 	var lines []string
-	w.must(atOnce(w.t.Context(), w.local, func(ctx context.Context, db *pgx.Conn) (err error) {
+	w.must(inTime(w.t.Context(), w.local, func(ctx context.Context, db *pgx.Conn) (err error) {
 		lines, err = query(ctx, db, `select coalesce(outcome, 'none') from builds`)
 		return err
 	}))

@@ -268,7 +268,16 @@ func (s *serials) look(ctx context.Context, db *pgx.Conn) error {
 
 // atOnce asks the database past all cables, and waits for none that is away.
 func atOnce(ctx context.Context, dsn string, ask func(context.Context, *pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	return within(ctx, 2*time.Second, dsn, ask)
+}
+
+// inTime asks a database that is there, on a machine that may be busy.
+func inTime(ctx context.Context, dsn string, ask func(context.Context, *pgx.Conn) error) error {
+	return within(ctx, time.Minute, dsn, ask)
+}
+
+func within(ctx context.Context, most time.Duration, dsn string, ask func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	db, err := pgx.Connect(ctx, dsn)
 	if err != nil {

@@ -71,11 +71,16 @@ func TestCable(t *testing.T) {
 	if got, err := hears(conn, time.Minute); got != "open" {
 		t.Errorf("an open cable: %q, %v", got, err)
 	}
-	for _, k := range []kind{pause, silence} {
+	for i, k := range []kind{pause, silence} {
 		c.set(k)
 		say(conn, "held")
 		late := dial()
 		say(late, "late")
+		farmtest.Eventually(t, "all are carried", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return len(c.pairs) == i+2
+		})
 		for _, who := range []net.Conn{conn, late} {
 			if got, err := hears(who, 50*time.Millisecond); got != "" || err == io.EOF {
 				t.Errorf("%s: %q, %v", k, got, err)

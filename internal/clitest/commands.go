@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"pinwheel/internal/porttest"
 	"pinwheel/internal/pypitest"
 )
 
@@ -24,7 +25,7 @@ import (
 //	                                with - for the REGEXP nothing is waited for
 //	await NAME REGEXP               wait for a line of what was started, after the
 //	                                one that was waited for last
-//	signal NAME SIGNAL              send INT, TERM, HUP or KILL
+//	signal NAME SIGNAL              send INT, TERM, HUP, KILL, STOP or CONT
 //	gone NAME CODE                  wait for the end; a program that a signal ended
 //	                                has the code -9, …
 //	end NAME SIGNAL CODE            both
@@ -197,7 +198,8 @@ func stop(s *Script, args []string) {
 
 func signal(s *Script, args []string) {
 	s.want(args, 2, "signal NAME SIGNAL")
-	signals := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
+	signals := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL,
+		"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}
 	s.Must(s.running(args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 
@@ -240,18 +242,16 @@ func upstream(s *Script, args []string) {
 }
 
 func taken(s *Script, args []string) {
-	l := listen(s, args)
-	s.TB.Cleanup(func() { l.Close() })
-}
-
-func free(s *Script, args []string) { s.Must(listen(s, args).Close()) }
-
-func listen(s *Script, args []string) net.Listener {
-	s.want(args, 1, "taken VAR; free VAR")
+	s.want(args, 1, "taken VAR")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	s.Must(err)
 	s.SetVar(args[0], l.Addr().String())
-	return l
+	s.TB.Cleanup(func() { l.Close() })
+}
+
+func free(s *Script, args []string) {
+	s.want(args, 1, "free VAR")
+	s.SetVar(args[0], porttest.Reserve(s.TB))
 }
 
 func as(s *Script, args []string) {

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,11 +75,14 @@ func (p *Place) install(name, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("install %s: %w", name, err)
 	}
+	// A child that is started meanwhile would hold it open for writing, and then nobody could start it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(to, body, 0o755)
 }
 
 // emptyWithin is how long what was killed may take to be gone.
-const emptyWithin = 20 * time.Second
+const emptyWithin = time.Minute
 
 // awaitEmpty says what is left.
 func (p *Place) awaitEmpty() error {

@@ -51,7 +51,7 @@ func start(s spec) (*process, error) {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	}
 	// A child that holds its output for longer than it lives is a fault.
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.argv[0], err)
 	}

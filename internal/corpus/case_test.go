@@ -55,7 +55,7 @@ func cases(t *testing.T) []tried {
 	for _, path := range paths {
 		a, err := txtar.ParseFile(path)
 		must(t, err)
-		c := tried{name: strings.TrimSuffix(filepath.Base(path), ".txtar"), limit: time.Minute, files: map[string]map[string]string{}}
+		c := tried{name: strings.TrimSuffix(filepath.Base(path), ".txtar"), limit: 5 * time.Minute, files: map[string]map[string]string{}}
 		for line := range strings.Lines(string(a.Comment)) {
 			if err := c.line(strings.TrimSpace(line)); err != nil {
 				t.Fatalf("%s: %v", path, err)

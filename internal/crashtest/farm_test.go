@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -126,10 +127,15 @@ func (r *rig) run(args ...string) {
 	}
 }
 
+// lease is how long a lease lives here: longer than any machine needs for all that a test
+// waits for, so that nothing comes to its end by an expired one.
+const lease = 5 * time.Minute
+
 // launch starts a master at the addresses of the one before, if there was one.
 func (r *rig) launch(env ...string) *process {
 	r.t.Helper()
-	args := []string{"serve", "--state-dir", r.masterDir(), "--database-url", r.dsn, "--upstream", r.upstream, "--listen", r.http}
+	args := []string{"serve", "--state-dir", r.masterDir(), "--database-url", r.dsn, "--upstream", r.upstream, "--listen", r.http,
+		"--lease", lease.String()}
 	if r.external {
 		args = append(args, "--nats-url", "nats://"+r.nats)
 	} else {

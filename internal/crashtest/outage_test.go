@@ -21,7 +21,7 @@ import (
 
 // within is how soon after the end of an outage all must have ended. It is far
 // below the length of a lease: nobody may have to wait for one to expire.
-const within = 30 * time.Second
+const within = 2 * time.Minute
 
 // farmUnderWay is a farm with a job at a moment that is held.
 type farmUnderWay struct {

@@ -161,12 +161,17 @@ func launch(t *testing.T, h *host, cmd *exec.Cmd) *daemon {
 	return d
 }
 
+func (d *daemon) signal(sig syscall.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		d.t.Fatalf("%s: %v", d.name, err)
+	}
+}
+
 // stop ends it as systemd does.
 func (d *daemon) stop() {
 	d.t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		d.t.Fatalf("%s: %v", d.name, err)
-	}
+	d.signal(syscall.SIGTERM)
 	select {
 	case <-d.done:
 	case <-time.After(patience):

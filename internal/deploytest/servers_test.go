@@ -16,6 +16,7 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pgtest"
+	"pinwheel/internal/porttest"
 )
 
 // upstream is an index that nobody asks here.
@@ -132,7 +133,7 @@ func testLateNATS(t *testing.T, p programs) {
 	env := environment(dir)
 	told := must(t, env, p.master, "nats-config", "--state-dir", dir)
 	creds := prepare(t, p, env, dir, dsn)
-	address, site := freeAddress(t), freeAddress(t)
+	address, site := porttest.Reserve(t), porttest.Reserve(t)
 	d := start(t, nil, env, serve(p, dir, dsn, "--nats-url", "nats://"+address, "--listen", site)...)
 	d.log.await(t, "waiting for NATS at nats://"+address)
 	eventually(t, "the site is served without NATS", func() bool {
@@ -182,15 +183,4 @@ func testMasterCreds(t *testing.T, p programs) {
 	if info, err := os.Stat(filepath.Join(keys, "nats", "authority.json")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the keys: %v, %v", info, err)
 	}
-}
-
-// freeAddress is one that nobody listens on, a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

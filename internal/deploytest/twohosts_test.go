@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -222,17 +223,20 @@ func (f *hosts) cutDuringBuild() {
 }
 
 // cutDuringReport pulls it when the result has just come to lie on the slave's
-// disk, which is when it is reported.
+// disk, which is when it is reported. Until then the master stands still: it may be
+// quicker to take a report than this test is to see it.
 func (f *hosts) cutDuringReport() {
 	f.t.Helper()
 	g := f.hold("3.0")
 	mark := f.slave.log.mark()
+	f.master.signal(syscall.SIGSTOP)
 	g.open()
 	eventually(f.t, "the result is in the spool", func() bool {
 		found, err := filepath.Glob(filepath.Join(f.dir, "slave", "spool", "*", "report.json"))
 		return err == nil && len(found) > 0
 	})
 	f.b.pull()
+	f.master.signal(syscall.SIGCONT)
 	f.slave.log.awaitAfter(f.t, mark, "NATS is lost")
 	f.b.plug()
 	f.built("3.0")
@@ -255,13 +259,13 @@ func (f *hosts) cutDatabase(c *host, meanwhile func()) (back time.Time) {
 	f.master.log.awaitAfter(f.t, mark, "round failed")
 	noticed := time.Since(pulled)
 	eventually(f.t, "the server has ended the sessions of a host that is gone", func() bool { return sessions(f.t, f.dsn) == 0 })
-	f.within(40*time.Second, "the master noticed", noticed) // a round begins every ten seconds, and then tries for ten
-	f.within(40*time.Second, "the server noticed", time.Since(pulled))
+	f.within(time.Minute, "the master noticed", noticed) // a round begins every ten seconds, and then tries for ten
+	f.within(time.Minute, "the server noticed", time.Since(pulled))
 	f.attended(false)
 	c.plug()
 	back = time.Now()
 	f.attended(true)
-	f.within(10*time.Second, "the master listened again", time.Since(back))
+	f.within(30*time.Second, "the master listened again", time.Since(back))
 	return back
 }
 

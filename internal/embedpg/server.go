@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	orphanPatience = 10 * time.Second // for the server of a killed master to end
+	orphanPatience = 30 * time.Second // for the server of a killed master to end
 	fastShutdown   = 20 * time.Second // until sessions are cut off and all is written
 	hardShutdown   = 6 * time.Second  // Postgres itself takes 5 s to lose patience
 )

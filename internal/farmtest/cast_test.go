@@ -28,7 +28,7 @@ func (f *fleet) actor(name string) *actor {
 	creds, key, err := f.wire.Authority.Enroll(name, farm.RoleSlave)
 	f.Must(err)
 	f.Must(f.Store.EnrollSlave(f.t.Context(), name, farm.RoleSlave, key, "test"))
-	a := &actor{fleet: f, SlaveEnd: f.wire.Connect(f.t, name, creds).Slave(name), beats: time.NewTicker(fleetLease / 3)}
+	a := &actor{fleet: f, SlaveEnd: f.wire.Connect(f.t, name, creds).Slave(name), beats: time.NewTicker(fleetLease / 10)}
 	f.t.Cleanup(a.beats.Stop)
 	_, err = a.Hello(f.t.Context(), bus.Hello{Version: "test", Memory: 1 << 30,
 		Targets: []bus.ServedTarget{{Target: fleetTarget(), Facts: farm.Facts{Python: "3.11.2"}}}})
@@ -152,7 +152,7 @@ func (a *actor) slow(ctx context.Context, l farm.Lease) {
 		}()
 	default:
 	}
-	for range 5 {
+	for range 12 {
 		<-a.beats.C
 		if b := a.beat(ctx, l.Token); len(b.Abort) > 0 {
 			a.t.Errorf("slow is told to abort %s", l.Package)

@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-const fleetLease = 2 * time.Second
+// fleetLease is much longer than a machine stands still: those who do not beat while they
+// deliver must not lose what they have.
+const fleetLease = 6 * time.Second
 
 func fleetTarget() farm.Target { return farm.Target{ABI: "cp311", Platform: "linux_armv7l"} }
 

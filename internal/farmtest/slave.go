@@ -79,7 +79,7 @@ func (s *Slave) Stop() { s.stop() }
 
 // patience is how long Eventually waits. It is long because machines that test
 // are busy; a test that passes never waits so long.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Eventually waits until ok. It asks again and again: what is waited for is a
 // row that another process writes.

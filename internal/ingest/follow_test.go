@@ -32,7 +32,7 @@ type rig struct {
 	idled    chan struct{}
 }
 
-func newRig(t testing.TB, targets ...string) *rig {
+func newRigWithin(t testing.TB, timeout time.Duration, targets ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, db: storetest.New(t), upstream: pypitest.New(t), idled: make(chan struct{}, 1)}
 	r.store = r.db.Store
@@ -40,7 +40,7 @@ func newRig(t testing.TB, targets ...string) *rig {
 		r.addTarget(name)
 	}
 	r.client = pypi.New(pypi.Config{
-		Simple: r.upstream.URL(), Tries: 1, Pause: time.Millisecond, Timeout: 500 * time.Millisecond, MaxBytes: 20 << 20,
+		Simple: r.upstream.URL(), Tries: 1, Pause: time.Millisecond, Timeout: timeout, MaxBytes: 20 << 20,
 	})
 	r.Follower = NewFollower(FollowConfig{
 		Store: r.store, Index: r.client, Stats: []func() pypi.Stats{r.client.Stats}, Log: zerolog.New(zerolog.NewTestWriter(t)),
@@ -100,7 +100,7 @@ func (r *rig) start() (stop func()) {
 // to do.
 func (r *rig) until(what string, true func() bool) {
 	r.t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(2 * time.Minute)
 	for !true() {
 		select {
 		case <-r.idled:

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -18,12 +19,13 @@ type slowIndex struct {
 	first chan struct{} // closed when the first answer is there
 	let   chan struct{}
 	other chan struct{} // closed when the project other is asked for
+	once  sync.Once
 }
 
 func (s *slowIndex) ProjectAt(ctx context.Context, name string, seen pypi.Seen, serial int64) (pypi.Project, error) {
 	p, err := s.Index.ProjectAt(ctx, name, seen, serial)
 	if name == "other" {
-		close(s.other)
+		s.once.Do(func() { close(s.other) })
 	} else if s.asked.Add(1) == 1 {
 		close(s.first)
 		select {

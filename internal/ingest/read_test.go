@@ -45,7 +45,11 @@ func TestTroubles(t *testing.T) {
 		for _, fault := range faults {
 			t.Run(fmt.Sprint(c.place, "/", fault.Trouble, fault.Status), func(t *testing.T) {
 				t.Parallel()
-				r := newRig(t, v7)
+				timeout := 20 * time.Second
+				if fault.Trouble == pypitest.Stalled || fault.Trouble == pypitest.Silent {
+					timeout = impatient
+				}
+				r := newRigWithin(t, timeout, v7)
 				r.begun()
 				r.upstream.MustAdd(t, "-- bad==1.0 --\n-- good==1.0 --\n-- going==1.0 --\n")
 				r.start()
@@ -253,7 +257,7 @@ func TestFollowedAfterwards(t *testing.T) {
 // long before its lease ends.
 func TestStopAndGo(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, v7)
+	r := newRigWithin(t, impatient, v7)
 	r.begun()
 	r.upstream.Break("/simple/", pypitest.Fault{Trouble: pypitest.Silent})
 	r.upstream.MustAdd(t, "-- a==1.0 --\n-- b==1.0 --\n")

@@ -15,6 +15,16 @@ import (
 	"pinwheel/internal/pypitest"
 )
 
+// newRig waits for an answer for as long as a busy machine may take, since tests count the
+// requests.
+func newRig(t testing.TB, targets ...string) *rig {
+	t.Helper()
+	return newRigWithin(t, 20*time.Second, targets...)
+}
+
+// impatient is for an upstream that says nothing.
+const impatient = 500 * time.Millisecond
+
 // oldFront is an index behind a front that keeps the answer of a day without events.
 type oldFront struct{ Index }
 

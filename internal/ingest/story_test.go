@@ -24,7 +24,7 @@ import (
 )
 
 // storyPatience is how long one story may take on a machine that is busy.
-const storyPatience = 30 * time.Second
+const storyPatience = 2 * time.Minute
 
 // stage of stories: a farm's database, and gates through which its follower must
 // go. One story after the other is told on it.

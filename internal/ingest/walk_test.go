@@ -67,7 +67,7 @@ func TestBackfill(t *testing.T) {
 // was cut off lists again.
 func TestBackfillGoesOn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, v7)
+	r := newRigWithin(t, impatient, v7)
 	want := r.world()
 	r.upstream.Break("/simple/p7/", pypitest.Fault{Trouble: pypitest.Stalled})
 	r.upstream.Break("/simple/", pypitest.Fault{Trouble: pypitest.Cut, Times: 2})

@@ -242,7 +242,7 @@ func (c *collector) certificates(set setter) {
 func (c *collector) rows() rows {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.at) < rowsKept {
+	if c.farm.Now().Sub(c.at) < rowsKept {
 		return c.kept
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rowsWithin)
@@ -260,7 +260,7 @@ func (c *collector) rows() rows {
 	if r.err != nil {
 		c.farm.Log.Warn().Err(r.err).Msg("figures without the database's")
 	}
-	c.kept, c.at = r, time.Now()
+	c.kept, c.at = r, c.farm.Now()
 	return r
 }
 

@@ -15,14 +15,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/leaktest"
 	"pinwheel/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // world is a database that says what a test wants.
 type world struct {
@@ -31,6 +31,7 @@ type world struct {
 	asked, count int
 	slaves       []store.SlaveRow
 	depths       []store.Depth
+	now          time.Time // as long as the test takes
 }
 
 func (w *world) ask() error {
@@ -70,6 +71,7 @@ func newWorld() *world {
 		return s
 	}
 	return &world{
+		now:    now,
 		depths: []store.Depth{{Target: "cp311-linux_armv7l", Priority: farm.PriorityNew, Jobs: 5, Oldest: long}},
 		slaves: []store.SlaveRow{
 			slave("pi-1", &now, func(s *store.SlaveRow) { s.Doing = "building numpy 1.26.4" }),
@@ -85,7 +87,7 @@ func newWorld() *world {
 }
 
 func (w *world) farm() Farm {
-	return Farm{Store: w, Wire: func() bool { return w.wrong == nil }, Log: zerolog.Nop(), Now: time.Now}
+	return Farm{Store: w, Wire: func() bool { return w.wrong == nil }, Log: zerolog.Nop(), Now: func() time.Time { return w.now }}
 }
 
 // started is a Metrics whose queue was counted once.
@@ -95,7 +97,7 @@ func started(t *testing.T, w *world) *Metrics {
 	m.Watch(w.farm())
 	depths, err := w.QueueDepths(t.Context())
 	if err == nil {
-		m.queue.keep(depths, time.Now(), time.Now())
+		m.queue.keep(depths, w.now, w.now)
 	}
 	return m
 }

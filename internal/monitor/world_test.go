@@ -15,13 +15,13 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
+	"pinwheel/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var update = flag.Bool("update", false, "write the captures")
 

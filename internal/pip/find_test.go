@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pinwheel/internal/proc"
@@ -61,7 +62,11 @@ func TestAskSaysWhyNot(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	fake := filepath.Join(dir, "fake")
-	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho nonsense\n"), 0o755); err != nil {
+	// A child that is started meanwhile would hold it open for writing, and then nobody could start it.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(fake, []byte("#!/bin/sh\necho nonsense\n"), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{

@@ -169,7 +169,7 @@ func watch(t *testing.T, pid int) func() {
 	return func() {
 		defer unix.Close(fd)
 		for {
-			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000)
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000)
 			if errors.Is(err, unix.EINTR) {
 				continue
 			}

@@ -19,7 +19,7 @@ func TestOthersChildrenLive(t *testing.T) {
 	var cmds []*exec.Cmd
 	for range others {
 		started := make(chan error)
-		cmd := exec.Command("sleep", "60")
+		cmd := exec.Command("sleep", "infinity")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 		go func() {
 			started <- cmd.Start()

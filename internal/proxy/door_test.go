@@ -19,16 +19,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"pinwheel/internal/farm"
+	"pinwheel/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childCache) != "" {
 		proxyToBeKilled()
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // build is a build as the proxy sees one: who connects.

@@ -91,11 +91,9 @@ func TestChangelogTroubles(t *testing.T) {
 			t.Parallel()
 			s := pypitest.New(t, demo)
 			s.Break("/pypi", c.fault)
-			cfg := pypi.Config{Simple: s.URL(), Pause: time.Microsecond, Tries: 2, Patience: 900 * time.Millisecond}
+			cfg := pypi.Config{Simple: s.URL(), Pause: time.Microsecond, Tries: 2}
 			if c.kind == pypi.Hang {
 				cfg.Timeout = 200 * time.Millisecond
-			} else {
-				cfg.Patience = 0
 			}
 			if c.fault.Trouble == pypitest.Refused {
 				cfg.Patience = 900 * time.Millisecond

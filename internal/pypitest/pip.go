@@ -22,7 +22,7 @@ func (s *Server) Pip(t testing.TB, command string, args ...string) (string, erro
 	cmd := exec.CommandContext(ctx, Python(t), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = cleanEnv(cmd.Dir)
-	cmd.WaitDelay = time.Second // a daemon may hold the pipe
+	cmd.WaitDelay = 5 * time.Second // a daemon may hold the pipe
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

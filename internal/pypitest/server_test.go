@@ -298,7 +298,7 @@ func TestDaemonHolds(t *testing.T) {
 	t.Parallel()
 	name := unique("holds-on")
 	cmd := backend(t, pypitest.New(t, "-- "+name+"==1.0 --\nkind: daemon-holds\n"), name)
-	cmd.WaitDelay = 100 * time.Millisecond
+	cmd.WaitDelay = 3 * time.Second
 	out, err := cmd.Output()
 	if !errors.Is(err, exec.ErrWaitDelay) || !strings.Contains(string(out), pypitest.Module(name)+"-1.0-py3-none-any.whl") {
 		t.Errorf("the backend says %q and ends with %v", out, err)

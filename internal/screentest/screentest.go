@@ -17,7 +17,7 @@ import (
 )
 
 // patience is after how long something is not going to be drawn any more.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // Screen is a terminal on which a program runs.
 type Screen struct {

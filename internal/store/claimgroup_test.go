@@ -141,10 +141,11 @@ func TestAvoidedTogether(t *testing.T) {
 // is left alone.
 func TestSlowClaimsAreNotAskedAgain(t *testing.T) {
 	t.Parallel()
-	for what, spoil := range map[string]func(w *world, pid func() int) (ended func()){
+	for what, spoil := range map[string]func(w *world, waiter func() int) (ended func()){
 		"in time": func(w *world, _ func() int) func() { w.SetClaimWithin(300 * time.Millisecond); return func() {} },
-		"at all": func(w *world, pid func() int) func() {
-			return func() { w.must(w.exec(`select pg_terminate_backend($1)`, pid())) }
+		"at all": func(w *world, waiter func() int) func() {
+			w.SetClaimWithin(time.Minute)
+			return func() { w.must(w.exec(`select pg_terminate_backend($1)`, waiter())) }
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -157,6 +158,7 @@ func TestSlowClaimsAreNotAskedAgain(t *testing.T) {
 			_, err := tx.Exec(t.Context(), `select from slaves where name = 'b' for update`)
 			w.must(err)
 			end := spoil(w, func() (pid int) {
+				w.waitForWaiter(tx)
 				w.must(tx.QueryRow(t.Context(), `
 select pid from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()`).Scan(&pid))
 				return pid
@@ -170,7 +172,6 @@ select pid from pg_locks l join pg_stat_activity a using (pid) where not l.grant
 				leases, errs := w.ClaimTogether(t.Context(), w.asks("a b a a")...)
 				answers <- answer{leases, errs}
 			}()
-			w.waitForWaiter(tx)
 			end()
 			// From here on each by itself would get one, but for b.
 			a := <-answers

@@ -41,9 +41,11 @@ func TestLossWithoutOthersDoesNotCount(t *testing.T) {
 				if _, ok := w.claim("a", fmt.Sprint(i)); !ok {
 					t.Fatalf("round %d: no job", i)
 				}
+				_, before := w.waits()
 				lose(w)
-				if got := w.wait(); got < least-time.Second || got > least {
-					t.Errorf("after %d losses it waits %v, want %v", i+1, got, least)
+				until, after := w.waits()
+				if least > 0 && until.Before(before.Add(least)) || until.After(after.Add(least)) {
+					t.Errorf("after %d losses it waits until %v, want %v from a moment between %v and %v on", i+1, until, least, before, after)
 				}
 				w.must(w.exec(`update jobs set not_before = now()`))
 			}
@@ -79,15 +81,14 @@ func TestLossCountsWhileOthersAreHeard(t *testing.T) {
 	}
 }
 
-// wait is how long the one job must still wait.
-func (w *world) wait() time.Duration {
+// waits is until when the one job must wait, and what time it is.
+func (w *world) waits() (until, now time.Time) {
 	w.t.Helper()
 	conn, err := pgx.Connect(w.t.Context(), w.dsn)
 	w.must(err)
 	defer conn.Close(w.t.Context())
-	var d time.Duration
-	w.must(conn.QueryRow(w.t.Context(), `select greatest(not_before - now(), interval '0') from jobs`).Scan(&d))
-	return d
+	w.must(conn.QueryRow(w.t.Context(), `select coalesce(not_before, now()), now() from jobs`).Scan(&until, &now))
+	return until, now
 }
 
 func TestHeardSparesHeldAndYoung(t *testing.T) {

@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"pinwheel/internal/bus"
+	"pinwheel/internal/leaktest"
+	"pinwheel/internal/porttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func authority(t *testing.T) *bus.Authority {
 	t.Helper()
@@ -53,7 +54,7 @@ func TestBadAddress(t *testing.T) {
 func TestCloseFreesTheAddress(t *testing.T) {
 	t.Parallel()
 	a := authority(t)
-	listen := "127.0.0.1:0"
+	listen := porttest.Reserve(t)
 	for range 3 {
 		s, err := Start(Config{Listen: listen, Authority: a, Log: zerolog.Nop()})
 		if err != nil {
