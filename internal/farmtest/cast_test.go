@@ -100,6 +100,7 @@ func failed(l farm.Lease, cause farm.Cause, detail string) bus.Report {
 // deliver reports, sends what is asked for, and reports again; it returns what the
 // master says in the end.
 func (a *actor) deliver(ctx context.Context, r bus.Report, content []byte) string {
+	ctx = context.WithoutCancel(ctx) // the last job has ended before its slave hears of it
 	for range 3 {
 		reply, err := a.Report(ctx, r)
 		if err != nil {

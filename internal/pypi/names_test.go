@@ -91,7 +91,7 @@ func TestNamesTroubles(t *testing.T) {
 				cfg := pypi.Config{Simple: s.URL(), Form: form, Pause: time.Microsecond, Tries: 2, Timeout: 10 * time.Second}
 				kind := map[string]pypi.Fault{"json": c.json, "html": c.html}[form]
 				if kind == pypi.Hang {
-					cfg.Timeout = 3 * time.Second // time enough for an answer to begin
+					cfg.Timeout = 2 * time.Second // time enough for an answer to begin
 				}
 				cl := pypi.New(cfg)
 				info, _, err := list(t, cl, "")
