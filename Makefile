@@ -117,7 +117,7 @@ check-tidy:
 	@$(GO) mod tidy -diff
 	@echo "tidy: ok"
 
-check-ansible: ## hold the plays to ansible-lint's profile for production
+check-ansible: setup-ansible ## hold the plays to ansible-lint's profile for production
 	@tools=$$(scripts/ansible-tools) && cd ansible && PATH="$$tools:$$PATH" ansible-lint --nocolor --offline -q
 	@echo "ansible: ok"
 

@@ -1,7 +1,6 @@
 package deploytest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,11 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"pinwheel/internal/hosttest"
 	"pinwheel/internal/pgtest"
 )
 
@@ -116,13 +115,13 @@ type daemon struct {
 	t    *testing.T
 	name string
 	cmd  *exec.Cmd
-	out  *lines // of stdout
-	log  *lines // of stderr
+	out  *hosttest.Lines // of stdout
+	log  *hosttest.Lines // of stderr
 	done chan struct{}
 }
 
 // start starts a program on a host; nil is this one. It dies with the host.
-func start(t *testing.T, h *host, env []string, argv ...string) *daemon {
+func start(t *testing.T, h *hosttest.Host, env []string, argv ...string) *daemon {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = env
@@ -130,9 +129,9 @@ func start(t *testing.T, h *host, env []string, argv ...string) *daemon {
 }
 
 // launch is start for a command that is somebody else's.
-func launch(t *testing.T, h *host, cmd *exec.Cmd) *daemon {
+func launch(t *testing.T, h *hosttest.Host, cmd *exec.Cmd) *daemon {
 	t.Helper()
-	d := &daemon{t: t, name: filepath.Base(cmd.Path), cmd: cmd, out: newLines(), log: newLines(), done: make(chan struct{})}
+	d := &daemon{t: t, name: filepath.Base(cmd.Path), cmd: cmd, out: hosttest.NewLines(patience), log: hosttest.NewLines(patience), done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = d.out, d.log
 	if h != nil {
 		if cmd.SysProcAttr == nil {
@@ -141,21 +140,21 @@ func launch(t *testing.T, h *host, cmd *exec.Cmd) *daemon {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	var err error
-	h.run(func() { err = d.cmd.Start() })
+	h.Run(func() { err = d.cmd.Start() })
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(d.done)
 		_ = d.cmd.Wait() // the exit code tells
-		d.out.end()
-		d.log.end()
+		d.out.End()
+		d.log.End()
 	}()
 	t.Cleanup(func() {
 		_ = d.cmd.Process.Kill()
 		<-d.done
 		if t.Failed() {
-			t.Logf("%s said:\n%s", d.name, d.log.text())
+			t.Logf("%s said:\n%s", d.name, d.log.Text())
 		}
 	})
 	return d
@@ -194,74 +193,8 @@ type ready struct {
 func (d *daemon) ready() ready {
 	d.t.Helper()
 	var r ready
-	if err := json.Unmarshal([]byte(d.out.await(d.t, `"ready":true`)), &r); err != nil {
+	if err := json.Unmarshal([]byte(d.out.Await(d.t, `"ready":true`)), &r); err != nil {
 		d.t.Fatal(err)
 	}
 	return r
-}
-
-// lines is what a program writes; it can be waited for.
-type lines struct {
-	mu    sync.Mutex
-	buf   bytes.Buffer
-	more  chan struct{} // closed at the next write
-	ended bool
-}
-
-func newLines() *lines { return &lines{more: make(chan struct{})} }
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf.Write(p)
-	close(l.more)
-	l.more = make(chan struct{})
-	return len(p), nil
-}
-
-func (l *lines) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	close(l.more)
-	l.more = make(chan struct{})
-}
-
-func (l *lines) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// mark is where the text ends now, for awaitAfter.
-func (l *lines) mark() int { return len(l.text()) }
-
-// await returns the first line with text.
-func (l *lines) await(t *testing.T, text string) string {
-	t.Helper()
-	return l.awaitAfter(t, 0, text)
-}
-
-// awaitAfter returns the first line with text behind a mark.
-func (l *lines) awaitAfter(t *testing.T, mark int, text string) string {
-	t.Helper()
-	late := time.After(patience)
-	for {
-		l.mu.Lock()
-		all, more, ended := l.buf.String()[mark:], l.more, l.ended
-		l.mu.Unlock()
-		for s := bufio.NewScanner(strings.NewReader(all)); s.Scan(); {
-			if strings.Contains(s.Text(), text) {
-				return s.Text()
-			}
-		}
-		if ended {
-			t.Fatalf("it ended without a line with %q:\n%s", text, all)
-		}
-		select {
-		case <-more:
-		case <-late:
-			t.Fatalf("no line with %q within %v:\n%s", text, patience, all)
-		}
-	}
 }

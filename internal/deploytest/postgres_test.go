@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"pinwheel/internal/hosttest"
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/store"
@@ -21,15 +22,14 @@ const databaseAddress = "10.7.8.2"
 // databaseHost gives the master's host a second cable, to a host of its own for
 // Postgres. It returns that host and the database's URLs: as the master reaches
 // it, and as this process does, past all cables.
-func databaseHost(t *testing.T, master *host) (c *host, remote, local string) {
+func databaseHost(t *testing.T, master *hosttest.Host) (c *hosttest.Host, remote, local string) {
 	t.Helper()
 	c = newHost(t)
-	master.ip("link add database type veth peer name cable netns %d", c.tid)
-	master.ip("address add 10.7.8.1/24 dev database")
-	master.ip("link set database up")
-	c.ip("address add %s/24 dev cable", databaseAddress)
-	c.ip("link set lo up")
-	c.ip("link set cable up")
+	master.IP("link add database type veth peer name cable netns %d", c.Thread())
+	master.IP("address add 10.7.8.1/24 dev database")
+	master.IP("link set database up")
+	c.IP("address add %s/24 dev cable", databaseAddress)
+	c.IP("link set cable up")
 	user, err := proc.PostgresUser()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func databaseHost(t *testing.T, master *host) (c *host, remote, local string) {
 }
 
 // startPostgres runs the server on its host, as the user that owns its data.
-func startPostgres(t *testing.T, h *host, user proc.User, argv []string, socket string) {
+func startPostgres(t *testing.T, h *hosttest.Host, user proc.User, argv []string, socket string) {
 	t.Helper()
 	if err := user.Chown(socket); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func startPostgres(t *testing.T, h *host, user proc.User, argv []string, socket 
 	cmd.Env = environment(socket)
 	user.Apply(cmd)
 	d := launch(t, h, cmd)
-	d.log.await(t, "ready to accept connections")
+	d.log.Await(t, "ready to accept connections")
 	t.Cleanup(func() {
 		// Fast, and not by force: the kernel would keep its shared memory.
 		_ = d.cmd.Process.Signal(syscall.SIGINT)
@@ -95,14 +95,14 @@ func testDatabaseCut(t *testing.T, p programs) {
 
 	g := f.hold("2.0")
 	back := f.cutDatabase(c, func() {})
-	g.open()
+	g.Open()
 	f.built("2.0")
 	f.within(time.Minute, "the build was reported", time.Since(back))
 	f.install("2.0")
 
 	g = f.hold("3.0")
 	back = f.cutDatabase(c, func() { // the report comes to a master without a database
-		g.open()
+		g.Open()
 		eventually(t, "the result is in the spool", func() bool {
 			found, err := filepath.Glob(filepath.Join(f.dir, "slave", "spool", "*", "report.json"))
 			return err == nil && len(found) > 0

@@ -135,7 +135,7 @@ func testLateNATS(t *testing.T, p programs) {
 	creds := prepare(t, p, env, dir, dsn)
 	address, site := porttest.Reserve(t), porttest.Reserve(t)
 	d := start(t, nil, env, serve(p, dir, dsn, "--nats-url", "nats://"+address, "--listen", site)...)
-	d.log.await(t, "waiting for NATS at nats://"+address)
+	d.log.Await(t, "waiting for NATS at nats://"+address)
 	eventually(t, "the site is served without NATS", func() bool {
 		resp, err := http.Get("http://" + site + "/simple/")
 		if err != nil {
@@ -144,8 +144,8 @@ func testLateNATS(t *testing.T, p programs) {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	if d.out.text() != "" {
-		t.Errorf("it is ready without NATS: %s", d.out.text())
+	if d.out.Text() != "" {
+		t.Errorf("it is ready without NATS: %s", d.out.Text())
 	}
 	startNATS(t, address, told)
 	d.ready()

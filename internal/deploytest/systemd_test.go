@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pinwheel/internal/farmtest"
+	"pinwheel/internal/hosttest"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/pypitest"
 )
@@ -122,7 +123,7 @@ func verify(t *testing.T, analyze string) {
 type manager struct {
 	*daemon
 	t    *testing.T
-	told *lines
+	told *hosttest.Lines
 }
 
 // installed is what the unit's paths are in a test.
@@ -139,7 +140,7 @@ func (in installed) start(t *testing.T, name string) *manager {
 	if got := u.one(t, "Type"); got != "notify" {
 		t.Errorf("%s is of the type %s", name, got)
 	}
-	m := &manager{t: t, told: newLines()}
+	m := &manager{t: t, told: hosttest.NewLines(patience)}
 	socket, creds := filepath.Join(in.dir, name+".notify"), filepath.Join(in.dir, name+".credentials")
 	m.listen(socket)
 	var wanted []string
@@ -268,10 +269,10 @@ func (m *manager) listen(socket string) {
 // feeds wants some more signs of life from now on.
 func (m *manager) feeds() {
 	m.t.Helper()
-	mark := m.told.mark()
+	mark := m.told.Mark()
 	for range 3 {
-		m.told.awaitAfter(m.t, mark, "WATCHDOG=1")
-		mark = m.told.mark()
+		m.told.AwaitAfter(m.t, mark, "WATCHDOG=1")
+		mark = m.told.Mark()
 	}
 }
 
@@ -292,8 +293,8 @@ func testSupervised(t *testing.T, p programs) {
 	in.credentials = map[string]string{"master.toml": fmt.Sprintf("upstream = '%s'\nlisten = '127.0.0.1:0'\nnats-listen = '127.0.0.1:0'\n", index.URL())}
 	master := in.start(t, "pinwheel-master.service")
 	at := master.ready()
-	master.told.await(t, "READY=1")
-	master.told.await(t, "STATUS=serving "+at.URL)
+	master.told.Await(t, "READY=1")
+	master.told.Await(t, "STATUS=serving "+at.URL)
 	master.feeds()
 
 	env := environment(dir, "PINWHEEL_STATE_DIR="+filepath.Join(dir, "lib", "pinwheel"))
@@ -302,19 +303,19 @@ func testSupervised(t *testing.T, p programs) {
 	in.credentials = map[string]string{"slave.creds": creds, "slave.toml": fmt.Sprintf("nats-url = '%s'\nstate-dir = '%s'\npython = '%s'\n",
 		at.NATS, in.make(t, filepath.Join(dir, "lib", "slave")), py.Path)}
 	slave := in.start(t, "pinwheel-slave.service")
-	slave.told.await(t, "READY=1")
-	slave.told.await(t, "STATUS=building for the farm at ")
+	slave.told.Await(t, "READY=1")
+	slave.told.Await(t, "STATUS=building for the farm at ")
 	must(t, env, p.master, "add", project, "1.0")
 	eventually(t, "the wheel is on its page", func() bool { return code(t, at.URL+"/simple/"+project+"/") == http.StatusOK })
 	slave.feeds()
 
-	if strings.Contains(master.told.text()+slave.told.text(), "stuck") {
-		t.Errorf("somebody is stuck:\n%s%s", master.told.text(), slave.told.text())
+	if strings.Contains(master.told.Text()+slave.told.Text(), "stuck") {
+		t.Errorf("somebody is stuck:\n%s%s", master.told.Text(), slave.told.Text())
 	}
 	frozen(t, master)
 	for _, m := range []*manager{slave, master} {
 		m.stop()
-		m.told.await(t, "STOPPING=1")
+		m.told.Await(t, "STOPPING=1")
 	}
 }
 
@@ -325,10 +326,10 @@ func frozen(t *testing.T, m *manager) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	mark := m.told.mark()
+	mark := m.told.Mark()
 	quiet := time.NewTimer(5 * time.Second)
 	<-quiet.C
-	if got := m.told.text()[mark:]; strings.Count(got, "WATCHDOG=1") > 1 { // one may have been under way
+	if got := m.told.Text()[mark:]; strings.Count(got, "WATCHDOG=1") > 1 { // one may have been under way
 		t.Errorf("a frozen program says %s", got)
 	}
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {

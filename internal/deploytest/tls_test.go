@@ -49,7 +49,7 @@ func testTLS(t *testing.T, p programs) {
 	f.monitors()
 
 	f.slave = start(t, nil, environment(f.dir), f.slaveTLS("slave", f.at.NATS, f.ca.File)...)
-	f.slave.log.await(t, "the master knows us")
+	f.slave.log.Await(t, "the master knows us")
 	f.add("1.0")
 	f.built("1.0")
 	f.pip("1.0", "--cert", f.ca.File)
@@ -104,7 +104,7 @@ func (f *secureFarm) plainVisitors() {
 	if resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("plain HTTP gets %s", resp.Status)
 	}
-	f.master.log.await(t, "use https://, with the certificate of the authority")
+	f.master.log.Await(t, "use https://, with the certificate of the authority")
 	c, err := net.Dial("tcp", strings.TrimPrefix(f.at.NATS, "tls://"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func (f *secureFarm) plainVisitors() {
 			t.Error("NATS talks plainly")
 		}
 	}
-	f.master.log.await(t, "TLS handshake error")
+	f.master.log.Await(t, "TLS handshake error")
 }
 
 // doubtfulSlaves do not believe the server, or it is none of TLS: they say why, and
@@ -134,10 +134,10 @@ func (f *secureFarm) doubtfulSlaves() {
 		"plain server":         {plain, f.ca.File, "that server speaks no TLS"},
 	} {
 		d := start(t, nil, environment(f.dir), f.slaveTLS("doubtful-"+name, c.nats, c.ca)...)
-		d.log.await(t, c.want)
+		d.log.Await(t, c.want)
 		d.stop()
-		if strings.Contains(d.log.text(), "the master knows us") {
-			t.Errorf("%s: it was let in:\n%s", name, d.log.text())
+		if strings.Contains(d.log.Text(), "the master knows us") {
+			t.Errorf("%s: it was let in:\n%s", name, d.log.Text())
 		}
 	}
 }
@@ -201,14 +201,14 @@ func (f *secureFarm) renew() {
 			t.Errorf("%s shows the old certificate", where)
 		}
 	}
-	f.master.log.await(t, "the certificates were read again")
+	f.master.log.Await(t, "the certificates were read again")
 	if err := f.index.Add(pypitest.Release{Name: project, Version: "2.0"}); err != nil {
 		t.Fatal(err)
 	}
 	f.add("2.0")
 	f.built("2.0")
 	f.pip("2.0", "--cert", f.ca.File)
-	if strings.Contains(f.slave.log.text(), "NATS is lost") {
+	if strings.Contains(f.slave.log.Text(), "NATS is lost") {
 		t.Error("the renewal cut the slave off")
 	}
 	f.doctor("warning", "9 days from now")
@@ -258,7 +258,7 @@ func testSecureNATS(t *testing.T, p programs) {
 	creds := prepare(t, p, env, dir, dsn)
 
 	d := start(t, nil, env, serve(p, dir, dsn, "--nats-url", url)...)
-	d.log.await(t, "not signed by an authority that is trusted here")
+	d.log.Await(t, "not signed by an authority that is trusted here")
 	d.stop()
 
 	d = start(t, nil, env, serve(p, dir, dsn, "--nats-url", url, "--tls-ca", ca.File)...)
@@ -267,7 +267,7 @@ func testSecureNATS(t *testing.T, p programs) {
 	}
 	slave := start(t, nil, env, p.slave, "run", "--nats-url", url, "--creds", write(t, dir, "pi-1.creds", string(creds)),
 		"--state-dir", filepath.Join(dir, "slave"), "--sandbox", "none", "--tls-ca", ca.File)
-	slave.log.await(t, "the master refuses this slave") // it builds for another target than the farm's
+	slave.log.Await(t, "the master refuses this slave") // it builds for another target than the farm's
 	slave.stop()
 	d.stop()
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"pinwheel/internal/farmtest"
+	"pinwheel/internal/hosttest"
 	"pinwheel/internal/pgtest"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
@@ -36,7 +37,7 @@ const (
 type hosts struct {
 	t             *testing.T
 	p             programs
-	a, b          *host
+	a, b          *hosttest.Host
 	dir, dsn      string // dsn is the database as this process reaches it
 	remote        string // and as the master does
 	env           []string
@@ -72,7 +73,7 @@ func testTwoHosts(t *testing.T, p programs) {
 	f.master.stop()
 }
 
-func newFarm(t *testing.T, p programs, a, b *host, dsn string) *hosts {
+func newFarm(t *testing.T, p programs, a, b *hosttest.Host, dsn string) *hosts {
 	t.Helper()
 	dir, err := proc.SharedTempDir("pinwheel-hosts-", proc.BuildUser())
 	if err != nil {
@@ -81,8 +82,8 @@ func newFarm(t *testing.T, p programs, a, b *host, dsn string) *hosts {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	f := &hosts{t: t, p: p, a: a, b: b, dir: dir, dsn: dsn, remote: dsn, py: farmtest.Python(t), index: pypitest.New(t, "-- demo==1.0 --\n")}
 	f.env = environment(dir, "PINWHEEL_DATABASE_URL="+f.dsn, "PINWHEEL_UPSTREAM="+f.index.URL(), "PINWHEEL_STATE_DIR="+filepath.Join(dir, "state"))
-	for _, h := range []*host{a, b} {
-		h.lend(hostOf(t, f.index.Base()))
+	for _, h := range []*hosttest.Host{a, b} {
+		h.Lend(hostOf(t, f.index.Base()))
 	}
 	if f.store, err = store.Open(t.Context(), f.dsn); err != nil {
 		t.Fatal(err)
@@ -120,7 +121,7 @@ func (f *hosts) startSlave() {
 	f.t.Helper()
 	creds := write(f.t, f.dir, "pi-1.creds", must(f.t, f.env, f.p.master, "enroll", "pi-1"))
 	f.slave = start(f.t, f.b, environment(f.dir), f.slaveArgs(creds)...)
-	f.slave.log.await(f.t, "the master knows us")
+	f.slave.log.Await(f.t, "the master knows us")
 }
 
 func (f *hosts) slaveArgs(creds string) []string {
@@ -134,7 +135,7 @@ func (f *hosts) strangers() {
 	other := must(f.t, environment(f.t.TempDir()), f.p.master, "nats-config", "--creds", "--state-dir", filepath.Join(f.dir, "other"))
 	for name, creds := range map[string]string{"of another farm": other, "none at all": "-----"} {
 		d := start(f.t, f.b, environment(f.dir), f.slaveArgs(write(f.t, f.dir, "stranger.creds", creds))...)
-		d.log.await(f.t, "credentials not accepted")
+		d.log.Await(f.t, "credentials not accepted")
 		select {
 		case <-d.done:
 		case <-time.After(patience):
@@ -151,7 +152,7 @@ func (f *hosts) strangers() {
 // strangerOnTheWire speaks the protocol by hand, without any credentials.
 func (f *hosts) strangerOnTheWire() {
 	f.t.Helper()
-	c, err := f.b.dial(f.t.Context(), "tcp", natsListen)
+	c, err := f.b.Dial(f.t.Context(), "tcp", natsListen)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func (f *hosts) strangerAtTheUpload() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: f.b.dial, DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DialContext: f.b.Dial, DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
 		f.t.Fatal(err)
@@ -191,20 +192,16 @@ func (f *hosts) add(version string) {
 }
 
 // hold makes a release whose build asks a gate, and waits until it is there.
-func (f *hosts) hold(version string) *gate {
+func (f *hosts) hold(version string) *pypitest.Gate {
 	f.t.Helper()
-	g := newGate(f.t)
-	f.b.lend(hostOf(f.t, g.URL))
+	g := pypitest.NewGate(f.t)
+	f.b.Lend(hostOf(f.t, g.URL))
 	err := f.index.Add(pypitest.Release{Name: project, Version: version, Kind: pypitest.Network, Address: g.URL})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.add(version)
-	select {
-	case <-g.asked:
-	case <-time.After(patience):
-		f.t.Fatalf("%s is not being built", version)
-	}
+	g.Await(patience)
 	return g
 }
 
@@ -212,12 +209,12 @@ func (f *hosts) hold(version string) *gate {
 func (f *hosts) cutDuringBuild() {
 	f.t.Helper()
 	g := f.hold("2.0")
-	mark := f.slave.log.mark()
-	f.b.pull()
-	f.slave.log.awaitAfter(f.t, mark, "NATS is lost")
-	f.b.plug()
-	f.slave.log.awaitAfter(f.t, mark, "NATS is back")
-	g.open()
+	mark := f.slave.log.Mark()
+	pull(f.b)
+	f.slave.log.AwaitAfter(f.t, mark, "NATS is lost")
+	plug(f.b)
+	f.slave.log.AwaitAfter(f.t, mark, "NATS is back")
+	g.Open()
 	f.built("2.0")
 	f.install("2.0")
 }
@@ -228,17 +225,17 @@ func (f *hosts) cutDuringBuild() {
 func (f *hosts) cutDuringReport() {
 	f.t.Helper()
 	g := f.hold("3.0")
-	mark := f.slave.log.mark()
+	mark := f.slave.log.Mark()
 	f.master.signal(syscall.SIGSTOP)
-	g.open()
+	g.Open()
 	eventually(f.t, "the result is in the spool", func() bool {
 		found, err := filepath.Glob(filepath.Join(f.dir, "slave", "spool", "*", "report.json"))
 		return err == nil && len(found) > 0
 	})
-	f.b.pull()
+	pull(f.b)
 	f.master.signal(syscall.SIGCONT)
-	f.slave.log.awaitAfter(f.t, mark, "NATS is lost")
-	f.b.plug()
+	f.slave.log.AwaitAfter(f.t, mark, "NATS is lost")
+	plug(f.b)
 	f.built("3.0")
 	f.install("3.0")
 	eventually(f.t, "the spool is empty", func() bool {
@@ -249,20 +246,20 @@ func (f *hosts) cutDuringReport() {
 
 // cutDatabase pulls the cable of the database's host until both ends have noticed,
 // and returns when it was back. What happens meanwhile happens while nobody knows.
-func (f *hosts) cutDatabase(c *host, meanwhile func()) (back time.Time) {
+func (f *hosts) cutDatabase(c *hosttest.Host, meanwhile func()) (back time.Time) {
 	f.t.Helper()
 	f.attended(true)
-	mark := f.master.log.mark()
-	c.pull()
+	mark := f.master.log.Mark()
+	pull(c)
 	pulled := time.Now()
 	meanwhile()
-	f.master.log.awaitAfter(f.t, mark, "round failed")
+	f.master.log.AwaitAfter(f.t, mark, "round failed")
 	noticed := time.Since(pulled)
 	eventually(f.t, "the server has ended the sessions of a host that is gone", func() bool { return sessions(f.t, f.dsn) == 0 })
 	f.within(time.Minute, "the master noticed", noticed) // a round begins every ten seconds, and then tries for ten
 	f.within(time.Minute, "the server noticed", time.Since(pulled))
 	f.attended(false)
-	c.plug()
+	plug(c)
 	back = time.Now()
 	f.attended(true)
 	f.within(30*time.Second, "the master listened again", time.Since(back))
@@ -338,8 +335,8 @@ func (f *hosts) install(version string) {
 	case <-time.After(patience):
 		f.t.Fatal("pip does not end")
 	}
-	if code := d.cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(d.out.text(), publicURL+"/simple/"+project+"/") {
-		f.t.Errorf("pip ends with %d:\n%s%s", code, d.out.text(), d.log.text())
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(d.out.Text(), publicURL+"/simple/"+project+"/") {
+		f.t.Errorf("pip ends with %d:\n%s%s", code, d.out.Text(), d.log.Text())
 	}
 }
 
@@ -348,7 +345,7 @@ func (f *hosts) install(version string) {
 func (f *hosts) check() {
 	f.t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return f.b.dial(ctx, network, hostOf(f.t, publicURL))
+		return f.b.Dial(ctx, network, hostOf(f.t, publicURL))
 	}}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := r.Clone(r.Context())

@@ -195,7 +195,7 @@ func TestHostedPis(t *testing.T) {
 	}
 }
 
-// TestHostedPisReadByAnsible: nothing is lost on the way into Ansible.
+// TestHostedPisReadByAnsible: nothing is lost on the way into Ansible, beside the example.
 func TestHostedPisReadByAnsible(t *testing.T) {
 	t.Parallel()
 	tools := os.Getenv("PINWHEEL_ANSIBLE")
@@ -204,11 +204,17 @@ func TestHostedPisReadByAnsible(t *testing.T) {
 	}
 	h := newHosting(t)
 	h.live(2)
-	cmd := exec.CommandContext(t.Context(), tools+"/ansible-inventory", "-i", "../../ansible/inventory/hostedpi.py", "--graph")
+	cmd := exec.CommandContext(t.Context(), tools+"/ansible-inventory", "-i", "../../ansible/inventory/example.yml", "-i", "../../ansible/inventory/hostedpi.py", "--graph")
 	cmd.Env = append(os.Environ(), "HOSTEDPI_ID="+apiKey, "HOSTEDPI_SECRET="+apiSecret, "HOSTEDPI_AUTH="+h.URL, "HOSTEDPI_API="+h.URL+"/beta/pi", "HOME="+t.TempDir())
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "@slaves:") || strings.Count(string(out), "pi-01") != 2 {
-		t.Errorf("%v: %s", err, out)
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// Those of the example, and those of the API in the group of their model as well.
+	for name, n := range map[string]int{"@slaves:": 1, "pi-00": 2, "pi-01": 2, "pi-02": 1, "@web:": 1, "@database:": 1} {
+		if got := strings.Count(string(out), name); got != n {
+			t.Errorf("%s stands there %d times, want %d:\n%s", name, got, n, out)
+		}
 	}
 }
 

@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
-	"testing"
-	"time"
+
+	"pinwheel/internal/hosttest"
 )
 
 // machine is a bare host of the rack, reached by ssh only.
@@ -20,14 +19,15 @@ type machine struct {
 	name    string
 	address string
 	port    int
-	place   *place
-	log     *lines // of its sshd
+	host    *hosttest.Host
+	log     *hosttest.Lines // of its sshd
 }
 
 // sick is what is wrong with a machine from the start.
 type sick struct {
 	clock string // of libfaketime: "+2d"
 	disk  string // its size, instead of the usual
+	zone  string // its time zone, instead of UTC
 }
 
 // usualDisk is room for compilers, Postgres and builds; only what is written is taken.
@@ -36,10 +36,10 @@ const usualDisk = "4g"
 // add puts a machine into the rack and turns it on.
 func (r *rack) add(name string, number, port int, s sick) *machine {
 	r.t.Helper()
-	m := &machine{r: r, name: name, address: fmt.Sprintf("fd00:77::%d", number), port: port, place: newPlace(r.t), log: newLines()}
-	m.place.plug(r.desk, number, m.address)
+	m := &machine{r: r, name: name, address: fmt.Sprintf("fd00:77::%d", number), port: port, host: newHost(r.t), log: hosttest.NewLines(patience)}
+	plug(m.host, r.desk, number, m.address)
 	for _, address := range r.lent {
-		m.place.lend(address)
+		m.host.Lend(address)
 	}
 	files := m.files(s)
 	size := usualDisk
@@ -54,9 +54,9 @@ func (r *rack) add(name string, number, port int, s sick) *machine {
 		script, r.root, name, size, files, fmt.Sprint(port))
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
 	cmd.Stdout, cmd.Stderr = m.log, m.log
-	// It dies with the thread of its place, and so with this process.
+	// It dies with the thread of its host, and so with this process.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	m.place.run(func() { err = cmd.Start() })
+	m.host.Run(func() { err = cmd.Start() })
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func (r *rack) add(name string, number, port int, s sick) *machine {
 	go func() {
 		defer close(done)
 		_ = cmd.Wait() // it is killed
-		m.log.end()
+		m.log.End()
 	}()
 	r.t.Cleanup(func() {
 		if r.t.Failed() {
@@ -73,7 +73,7 @@ func (r *rack) add(name string, number, port int, s sick) *machine {
 		_ = cmd.Process.Kill()
 		<-done
 	})
-	m.log.await(r.t, "Server listening on")
+	m.log.Await(r.t, "Server listening on")
 	r.machines[name] = m
 	return m
 }
@@ -105,6 +105,8 @@ func (m *machine) files(s sick) string {
 	write("etc/resolv.conf", "", 0o644)
 	write("etc/apt/apt.conf.d/90rack", `Acquire::http::Proxy "`+m.r.mirror+`"; Acquire::Languages "none"; APT::Sandbox::User "root";`+"\n", 0o644)
 	write("etc/dpkg/dpkg.cfg.d/rack", "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/locale/*\n", 0o644)
+	// As on a Raspberry Pi OS, where pip knows the farm's upstream without being told.
+	write("etc/pip.conf", "[global]\nindex-url = "+m.r.index.URL()+"\n", 0o644)
 	// Packages start nothing by themselves: here is no systemd that they would ask.
 	write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
 	standIn, err := os.ReadFile("testdata/systemctl")
@@ -116,21 +118,31 @@ func (m *machine) files(s sick) string {
 	}
 	if s.clock != "" {
 		write("etc/faketimerc", s.clock+"\n", 0o644)
-		write("etc/ld.so.preload", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1\n", 0o644)
+		write("etc/ld.so.preload", "/usr/lib/"+m.r.processor().library+"/faketime/libfaketime.so.1\n", 0o644)
+	}
+	if s.zone != "" {
+		if err := os.Symlink("/usr/share/zoneinfo/"+s.zone, filepath.Join(dir, "etc/localtime")); err != nil {
+			m.r.t.Fatal(err)
+		}
 	}
 	return dir
 }
 
 // ssh runs a command there, as an operator does; what it prints comes back.
 func (m *machine) ssh(ctx context.Context, command string) (string, error) {
+	return m.send(ctx, nil, command)
+}
+
+// send is ssh with something for the command to read.
+func (m *machine) send(ctx context.Context, input io.Reader, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ssh", "-i", m.r.key, "-o", "UserKnownHostsFile="+m.r.known, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20",
 		"-o", "LogLevel=ERROR", "-F", "none", "-p", fmt.Sprint(m.port), "root@"+m.address, command)
 	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &out, &out
 	var err error
-	m.r.desk.run(func() { err = cmd.Start() })
+	m.r.desk.Run(func() { err = cmd.Start() })
 	if err == nil {
 		err = cmd.Wait()
 	}
@@ -147,58 +159,22 @@ func (m *machine) do(command string) string {
 	return out
 }
 
+// put copies a file there.
+func (m *machine) put(from, to string, mode os.FileMode) {
+	m.r.t.Helper()
+	f, err := os.Open(from)
+	if err != nil {
+		m.r.t.Fatal(err)
+	}
+	defer f.Close()
+	if out, err := m.send(m.r.t.Context(), f, fmt.Sprintf("cat >%s && chmod %o %s", to, mode, to)); err != nil {
+		m.r.t.Fatalf("%s: put %s: %v\n%s", m.name, to, err, out)
+	}
+}
+
 // tell logs what the machine's services said.
 func (m *machine) tell() {
 	// The test's own context has ended by now.
-	out, _ := m.ssh(context.Background(), "tail -n 25 /var/log/standin/*.log /var/log/nginx/error.log 2>/dev/null")
+	out, _ := m.ssh(context.Background(), "tail -n 25 /var/log/standin/*.log /var/log/nginx/error.log "+hand+"/log 2>/dev/null")
 	m.r.t.Logf("%s says:\n%s", m.name, out)
-}
-
-// lines is what a program writes; it can be waited for.
-type lines struct {
-	mu    sync.Mutex
-	buf   bytes.Buffer
-	more  chan struct{} // closed at the next write
-	ended bool
-}
-
-func newLines() *lines { return &lines{more: make(chan struct{})} }
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf.Write(p)
-	close(l.more)
-	l.more = make(chan struct{})
-	return len(p), nil
-}
-
-func (l *lines) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	close(l.more)
-	l.more = make(chan struct{})
-}
-
-// await waits for a text.
-func (l *lines) await(t *testing.T, text string) {
-	t.Helper()
-	late := time.After(patience)
-	for {
-		l.mu.Lock()
-		all, more, ended := l.buf.String(), l.more, l.ended
-		l.mu.Unlock()
-		if strings.Contains(all, text) {
-			return
-		}
-		if ended {
-			t.Fatalf("it ended without %q:\n%s", text, all)
-		}
-		select {
-		case <-more:
-		case <-late:
-			t.Fatalf("no %q within %v:\n%s", text, patience, all)
-		}
-	}
 }

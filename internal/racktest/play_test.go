@@ -18,13 +18,14 @@ import (
 	"testing"
 	"time"
 
+	"pinwheel/internal/hosttest"
 	"pinwheel/internal/proc"
 	"pinwheel/internal/pypitest"
 )
 
 const (
 	// patience bounds every wait; a test that passes never waits so long.
-	patience = 3 * time.Minute
+	patience = 5 * time.Minute
 
 	farmName    = "farm.example"
 	farmAddress = "fd00:77::10"
@@ -34,17 +35,19 @@ const (
 // rack is the machines, and the desk of the operator, whose network has them.
 type rack struct {
 	t        *testing.T
-	dir      string // of the operator
-	tools    string // the folder with ansible-playbook
-	root     string // the bare Debian
-	key      string // the operator's
-	known    string // known_hosts
-	mirror   string // of Debian, as machines reach it
+	dir      string   // of the operator
+	tools    string   // the folder with ansible-playbook
+	root     string   // the bare Debian
+	key      string   // the operator's
+	known    string   // known_hosts
+	mirror   string   // of Debian, as machines reach it
+	env      []string // of the operator, beside the usual
 	index    *pypitest.Server
 	lent     []string // addresses of this process's loopback
-	desk     *place
+	desk     *hosttest.Host
 	machines map[string]*machine
 	hosts    map[string]map[string]any // variables of the slaves in the inventory
+	played   []string                  // what was played, as usage has it
 }
 
 // newRack is a rack without machines.
@@ -148,7 +151,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 		"ansible_user": "root", "ansible_ssh_private_key_file": r.key,
 		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
 		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
-		"master_upstream":         r.index.URL(), "farm_names": []string{"DNS:" + farmName, "IP:" + farmAddress},
+		"farm_names":              []string{"DNS:" + farmName, "IP:" + farmAddress},
 	}
 	maps.Copy(all, vars)
 	hosts := map[string]any{}
@@ -179,10 +182,19 @@ func (r *rack) reach(name string, vars map[string]any) map[string]any {
 	return all
 }
 
-// target is what the machines' own Python is: that of Debian 12.
-func (r *rack) target() string {
-	return map[string]string{"amd64": "cp311-linux_x86_64", "arm64": "cp311-linux_aarch64", "armhf": "cp311-linux_armv7l"}[strings.TrimSpace(r.must("dpkg", "--print-architecture"))]
+// processor is how the machines' kind goes by in various places.
+type processor struct{ kernel, library, target string } // target: of Debian 12's own Python
+
+func (r *rack) processor() processor {
+	return map[string]processor{
+		"amd64": {"x86_64", "x86_64-linux-gnu", "cp311-linux_x86_64"},
+		"arm64": {"aarch64", "aarch64-linux-gnu", "cp311-linux_aarch64"},
+		"armhf": {"armv7l", "arm-linux-gnueabihf", "cp311-linux_armv7l"},
+	}[strings.TrimSpace(r.must("dpkg", "--print-architecture"))]
 }
+
+// target is what the farm builds for, and what each machine's own system is.
+func (r *rack) target() string { return r.processor().target }
 
 // tally is a machine's line of a play's recap.
 type tally struct{ ok, changed, unreachable, failed int }
@@ -209,16 +221,18 @@ func (r *rack) play(book string, args ...string) played {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience)
 	defer cancel()
 	// In a PID namespace of its own: the connections that ssh keeps open end with it.
+	r.played = append(r.played, usage(book+" "+strings.Join(args, " ")))
 	argv := append([]string{"--pid", "--mount-proc", "--fork", "--kill-child", "--", filepath.Join(r.tools, "ansible-playbook"), filepath.Join(folder, book)}, args...)
 	cmd := exec.CommandContext(ctx, "unshare", argv...)
 	cmd.Dir = r.dir
 	cmd.Env = []string{"PATH=" + r.tools + ":" + os.Getenv("PATH"), "HOME=" + r.dir, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG=" + filepath.Join(folder, "ansible.cfg"),
-		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + r.dir}
+		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + r.dir, "TZ=DESK-5:45"}
+	cmd.Env = append(cmd.Env, r.env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	began := time.Now()
-	r.desk.run(func() { err = cmd.Start() })
+	r.desk.Run(func() { err = cmd.Start() })
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -267,20 +281,35 @@ func (p played) says(of string, words ...string) {
 	p.t.Errorf("%s: no line of %s with %q:\n%s", p.what, of, words, p.text)
 }
 
+// alone wants just one line of the play to be about what is wrong with a machine.
+func (p played) alone(of string) {
+	p.t.Helper()
+	if n := strings.Count(p.text, "\nfatal: ["+of+"]"); n != 1 {
+		p.t.Errorf("%s: %d lines of what is wrong with %s:\n%s", p.what, n, of, p.text)
+	}
+}
+
 // eventually asks again and again: what is waited for happens on another machine, which
 // tells nobody.
 func (r *rack) eventually(what string, ok func() bool) {
 	r.t.Helper()
-	tick := time.NewTicker(300 * time.Millisecond)
+	if !r.until(ok) {
+		r.t.Fatalf("not within %v: %s", patience, what)
+	}
+}
+
+func (r *rack) until(ok func() bool) bool {
+	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-late:
-			r.t.Fatalf("not within %v: %s", patience, what)
+			return false
 		}
 	}
+	return true
 }
 
 // asked is a command of the master, on its machine.
