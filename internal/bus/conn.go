@@ -79,7 +79,7 @@ type Conn struct {
 	closed chan struct{}
 
 	mu       sync.Mutex
-	ailing   string        // what TLS said last, while there is no connection
+	ailing   string        // what was said last of why there is no connection
 	lost     chan struct{} // closed when the connection of the moment is lost
 	stops    map[int]func()
 	lastStop int
@@ -107,8 +107,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 			close(c.ready)
 			return c, nil
 		case errors.Is(err, nats.ErrAuthorization):
-			return nil, fmt.Errorf("connect to %s as %s %s: %w: they were revoked, or are of another farm: enroll again",
-				o.where(), id.Role, id.Name, ErrCredentials)
+			return nil, fmt.Errorf("connect to %s as %s %s: %w", o.where(), id.Role, id.Name, errNotAccepted)
 		case o.Background:
 			return c, c.seek(o, creds, explain(err))
 		case !o.Wait && attempt >= hastyAttempts:
@@ -174,9 +173,7 @@ func (c *Conn) options(o Options, creds []byte) []nats.Option {
 		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
 		nats.ReconnectErrHandler(c.refused),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			c.log.Warn().Err(err).Msg("NATS complains")
-		}),
+		nats.ErrorHandler(c.complained),
 		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
 	}
 	if o.InProcess != nil {
@@ -186,6 +183,28 @@ func (c *Conn) options(o Options, creds []byte) []nats.Option {
 		opts = append(opts, secured(o.TLS))
 	}
 	return opts
+}
+
+// complained is told of what goes wrong by the way. A connection whose credentials are
+// revoked hears so each time it comes back, for ever.
+func (c *Conn) complained(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAuthExpired) {
+		c.ails(errNotAccepted)
+		return
+	}
+	c.log.Warn().Err(err).Msg("NATS complains")
+}
+
+// ails says once what keeps the connection from coming back and does not pass by itself,
+// as a server that is away does.
+func (c *Conn) ails(told error) {
+	c.mu.Lock()
+	again := c.ailing == told.Error()
+	c.ailing = told.Error()
+	c.mu.Unlock()
+	if !again {
+		c.log.Error().Err(told).Msg("NATS cannot be reached, trying again")
+	}
 }
 
 // disconnected lets every request that waits for an answer go: it will not come.

@@ -1,6 +1,9 @@
 package bus
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Sentinel errors of requests.
 var (
@@ -17,3 +20,6 @@ var (
 	// that they are no credentials at all.
 	ErrCredentials = errors.New("credentials not accepted")
 )
+
+// errNotAccepted is ErrCredentials with the remedy.
+var errNotAccepted = fmt.Errorf("%w: they were revoked, or are of another farm: enroll again", ErrCredentials)

@@ -63,6 +63,22 @@ func TestRevokedIsPutOut(t *testing.T) {
 	}
 }
 
+// TestRevokedIsTold: who is put out says so, and what is to be done.
+func TestRevokedIsTold(t *testing.T) {
+	t.Parallel()
+	f := bustest.Start(t)
+	creds, key := enrolled(t, f.Authority, "pi-01")
+	lines, log := newLog()
+	connect(t, bus.Options{URL: f.Server.URL(), Creds: creds, Label: "pi-01", Log: log})
+	if err := f.Authority.Revoke(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Server.Update(f.Authority); err != nil {
+		t.Fatal(err)
+	}
+	lines.wait(t, "credentials not accepted: they were revoked")
+}
+
 // putOut connects a slave, revokes it, and says how long its connection stays open.
 func putOut(t *testing.T, f *bustest.Farm, name string) (creds []byte, c *bus.Conn, took time.Duration) {
 	t.Helper()

@@ -27,19 +27,10 @@ func explain(err error) error {
 	return certs.Explain(err)
 }
 
-// refused says what is wrong with TLS while the connection is sought again: it does not
-// pass by itself, as a server that is away does. It says so once.
+// refused says what is wrong with TLS while the connection is sought again.
 func (c *Conn) refused(_ *nats.Conn, err error) {
-	told := explain(err)
-	if told == err {
-		return
-	}
-	c.mu.Lock()
-	again := c.ailing == told.Error()
-	c.ailing = told.Error()
-	c.mu.Unlock()
-	if !again {
-		c.log.Error().Err(told).Msg("NATS cannot be reached, trying again")
+	if told := explain(err); told != err {
+		c.ails(told)
 	}
 }
 
