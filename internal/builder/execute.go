@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,6 +45,8 @@ type running struct {
 	flood  chan struct{} // closed when the log is far too long
 	info   chan *handle  // gives the sandbox's first process once; nil if it never was
 	first  *handle       // what info gave
+
+	guarded sync.WaitGroup // the guard, if there is one
 }
 
 // execute runs argv in the box and returns when it, and all that came of it, is
@@ -99,7 +102,12 @@ func (r *running) launch() (err error) {
 	defer toInfo.Close()
 	r.cmd.ExtraFiles = append([]*os.File{toInfo}, r.box.out.inherited()...)
 	defer r.box.out.begun()
-	if r.child, err = proc.Start(r.cmd); err != nil {
+	g, err := newGuard(r.box.user)
+	if err == nil {
+		r.child, err = proc.Start(r.cmd)
+		r.guarded.Go(func() { g.over(r.child) })
+	}
+	if err != nil {
 		info.Close()
 		return err
 	}
@@ -197,6 +205,7 @@ func (r *running) firstPid() int {
 // its output.
 func (r *running) end(stop bool) error {
 	defer r.watch.close()
+	defer r.guarded.Wait()
 	if stop {
 		r.stop()
 	}
