@@ -351,6 +351,6 @@ func (r *rack) remove(vars map[string]any) {
 	}
 	r.eventually("pi-01 is refused", func() bool {
 		out := m.do("journalctl --unit=pinwheel-slave --lines=30; true")
-		return strings.Contains(out, "authorization violation")
+		return strings.Contains(out, "credentials not accepted")
 	})
 }
