@@ -64,11 +64,12 @@ func (s *spelled) remember(it *task) {
 	}
 }
 
-// listed forgets projects that are gone, once a list of all names is newer than that.
+// listed forgets projects that are gone, once a list of all names is newer than that, or
+// tells no serial: what is gone must not fill the memory.
 func (s *spelled) listed(serial int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.by, func(_ string, h heard) bool { return h.gone && h.serial < serial })
+	maps.DeleteFunc(s.by, func(_ string, h heard) bool { return h.gone && (serial == 0 || h.serial < serial) })
 }
 
 // spell completes a page that does not tell how its project is written.

@@ -109,8 +109,11 @@ func TestSpelledAnew(t *testing.T) {
 	if third := read(); third.heard.name != "Demo" {
 		t.Error("how a project was written that is gone is forgotten")
 	}
-	s.listed(1)
-	if len(s.by) != 0 {
-		t.Error("a project that no list has is remembered for ever")
+	for _, serial := range []int64{1, 0} {
+		s.remember(second)
+		s.listed(serial)
+		if len(s.by) != 0 {
+			t.Errorf("a project that no list has is remembered after one of serial %d", serial)
+		}
 	}
 }
