@@ -40,7 +40,7 @@ func (s *Store) Agree(ctx context.Context, batch []Agreement, done []Reading) (A
 	}
 	var out Agreed
 	err := untangled(func() error {
-		return s.inTx(ctx, what, func(tx pgx.Tx) error {
+		return s.inBrief(ctx, what, func(tx pgx.Tx) error {
 			a := newAgreeing(tx, batch)
 			var err error
 			if a.book, err = s.currentBook(ctx, tx); err != nil { // first of all locks

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -139,7 +140,11 @@ on conflict (scope) do update set generation = excluded.generation`
 	return err
 }
 
-// forget takes what was read off the worklist.
+// forget takes what was read off the worklist. Nobody waits for the disk then: if the
+// commit is lost with Postgres, so is this, and the projects are read again; whatever
+// stands on it is in the log behind it. Slaves that ask for work meanwhile would wait for
+// each of these flushes. But what takes something away is kept before its files go, and
+// what a person asked for before he is told.
 func (a *agreeing) forget(ctx context.Context, done []Reading) error {
 	const q = `
 with read as (
@@ -148,8 +153,10 @@ with read as (
     join unnest($1::text[], $2::bigint[], $3::timestamptz[]) as d (name, revision, since) using (name, revision, since)
     order by r.name collate "C" -- the same for all who lock several
     for update of r
+), gone as (
+    delete from reading r using read where r.name = read.name
 )
-delete from reading r using read where r.name = read.name`
+select set_config('synchronous_commit', case when $4 then 'off' else current_setting('synchronous_commit') end, true)`
 	changed := map[string]bool{}
 	for _, name := range a.out.Changed {
 		changed[name] = true
@@ -165,6 +172,13 @@ delete from reading r using read where r.name = read.name`
 	if len(names) == 0 {
 		return nil
 	}
-	_, err := a.tx.Exec(ctx, q, names, revisions, since)
+	_, err := a.tx.Exec(ctx, q, names, revisions, since, !a.keeps())
 	return err
+}
+
+// keeps says whether somebody or something stands on the commit as soon as it returns.
+func (a *agreeing) keeps() bool {
+	return slices.ContainsFunc(a.batch, func(g *agreement) bool {
+		return g.Actor != "" || g.Gone || len(g.Remove)+len(g.RemoveJobs) > 0
+	})
 }

@@ -67,7 +67,7 @@ func scanIssued(row pgx.Row) (Issued, error) {
 // or its job is gone.
 func (s *Store) Issued(ctx context.Context, slave int64, token string) (Issued, error) {
 	const q = issued + `where b.token = $1 and s.id = $2`
-	i, err := scanIssued(s.pool.QueryRow(ctx, q, token, slave))
+	i, err := scanIssued(s.brief.QueryRow(ctx, q, token, slave))
 	if err != nil {
 		return Issued{}, fmt.Errorf("look up a lease: %w", translate(err))
 	}
@@ -103,7 +103,7 @@ func (s *Store) issuedTo(ctx context.Context, list []*asking) {
 	for i, a := range list {
 		tokens[i] = a.token
 	}
-	rows, err := s.pool.Query(ctx, q, tokens)
+	rows, err := s.brief.Query(ctx, q, tokens)
 	var found []Issued
 	if err == nil {
 		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (Issued, error) { return scanIssued(r) })

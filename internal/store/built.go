@@ -63,7 +63,7 @@ func (s *Store) finishAllBuilt(ctx context.Context, list []*arriving) {
 // finishBuilt is a few turns to the server, however many wheels there are: who they
 // are of, which names are free, the rows, and the commit.
 func (s *Store) finishBuilt(ctx context.Context, list []*arriving) error {
-	return s.inTx(ctx, "finish a built wheel "+list[0].wheel.File.Name, func(tx pgx.Tx) error {
+	return s.inBrief(ctx, "finish a built wheel "+list[0].wheel.File.Name, func(tx pgx.Tx) error {
 		counted, ends, err := lockArriving(ctx, tx, list)
 		if err != nil {
 			return err

@@ -171,7 +171,7 @@ join targets t on t.id = j.target_id
 where b.slave_id = $1 and b.request = $2`
 	l := farm.Lease{Length: c.Length}
 	var hint recipeHint
-	ok, err := found(s.pool.QueryRow(ctx, q, c.Slave, c.Request).Scan(leaseOf(&l, &hint)...))
+	ok, err := found(s.brief.QueryRow(ctx, q, c.Slave, c.Request).Scan(leaseOf(&l, &hint)...))
 	if ok {
 		err = s.addRecipe(ctx, &l, hint)
 	}

@@ -93,6 +93,26 @@ select set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_
 	return nil
 }
 
+// plannedOnce is for connections whose statements come again and again, claims, reports
+// and events, and find all that they need by an index, whatever they are asked for and
+// however many rows there are: to plan one takes several times as long as to do it.
+// Postgres would plan most of them anew each time, because it takes each array for one of
+// ten elements when it does not know it. A plan that is kept may be as old as the farm,
+// when all tables were empty and reading the whole of one seemed cheap; so that is
+// ruled out, and compiling with it, which would seem worthwhile then.
+func plannedOnce(ctx context.Context, conn *pgx.Conn) error {
+	if err := watched(ctx, conn); err != nil {
+		return err
+	}
+	const q = `
+select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+       set_config('jit', 'off', false)`
+	if _, err := conn.Exec(ctx, q); err != nil {
+		return fmt.Errorf("have the database keep its plans: %w", err)
+	}
+	return nil
+}
+
 // SQLSTATE codes by which a server refuses a connection.
 const (
 	invalidPassword      = "28P01"

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"pinwheel/internal/farm"
 )
@@ -91,4 +93,22 @@ func (s *Store) ClaimTogetherIn(ctx context.Context, tx pgx.Tx, reqs ...ClaimReq
 		return nil, []error{err}
 	}
 	return leasesOf(list)
+}
+
+// OpenExplained is Open with what the server says of the statements of the brief pool.
+func OpenExplained(ctx context.Context, dsn string, hear func(string)) (*Store, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	settle(cfg.ConnConfig)
+	s, err := open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.brief.Close()
+	cfg.AfterConnect = plannedOnce
+	cfg.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { hear(n.Message) }
+	s.brief, err = pgxpool.NewWithConfig(ctx, cfg)
+	return s, err
 }

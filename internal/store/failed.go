@@ -44,7 +44,7 @@ func (s *Store) FinishFailed(ctx context.Context, e Ending) (res Result, err err
 // finishAlone is for a failure that needs more to be known and locked.
 func (s *Store) finishAlone(ctx context.Context, e Ending) (res Result, err error) {
 	err = untangled(func() error {
-		return s.inTx(ctx, "finish a failed build", func(tx pgx.Tx) (err error) {
+		return s.inBrief(ctx, "finish a failed build", func(tx pgx.Tx) (err error) {
 			res, err = finishFailed(ctx, tx, e)
 			return err
 		})
@@ -91,7 +91,7 @@ func finishFailed(ctx context.Context, tx pgx.Tx, e Ending) (res Result, err err
 func (s *Store) finishAllFailed(ctx context.Context, list []*failing) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	err := s.inTx(ctx, "finish failed builds", func(tx pgx.Tx) error { return finishTogether(ctx, tx, list) })
+	err := s.inBrief(ctx, "finish failed builds", func(tx pgx.Tx) error { return finishTogether(ctx, tx, list) })
 	if err == nil {
 		return
 	}

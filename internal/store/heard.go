@@ -29,7 +29,7 @@ func (s *Store) Heard(ctx context.Context, w Word) (gone []string, err error) {
 		w.Held = []string{}
 	}
 	err = untangled(func() error {
-		return s.inTx(ctx, "keep the word of a slave", func(tx pgx.Tx) error {
+		return s.inBrief(ctx, "keep the word of a slave", func(tx pgx.Tx) error {
 			// In this order: the second waits for no job's row, so that whoever holds
 			// several of them, as removal does, cannot wait for us while we wait for him;
 			// but for those that wait for a job that is lost for good, hence for nobody.

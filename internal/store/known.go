@@ -34,7 +34,7 @@ func (s *Store) KnownAfter(ctx context.Context, after int64, limit int) ([]Known
 
 func (s *Store) known(ctx context.Context, what, which string, args ...any) ([]Known, error) {
 	var out []Known
-	err := s.inTx(ctx, what, func(tx pgx.Tx) error {
+	err := s.inBrief(ctx, what, func(tx pgx.Tx) error {
 		// The revisions first: a change that comes between the statements makes
 		// them old, never the rows older than they say.
 		rows, err := tx.Query(ctx, knownColumns+which, args...)

@@ -57,7 +57,7 @@ with told as (
 select count(*) filter (where fresh) from told`
 	const move = `update following set serial = $1, moved_at = now() where serial < $1`
 	c := columnsOf(newestWord(rs))
-	err = s.inTx(ctx, fmt.Sprintf("announce %d projects", len(c.names)), func(tx pgx.Tx) error {
+	err = s.inBrief(ctx, fmt.Sprintf("announce %d projects", len(c.names)), func(tx pgx.Tx) error {
 		if err := keepHolds(ctx, tx, holds); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (s *Store) TakeReading(ctx context.Context, limit int, lease time.Duration)
 	const next = `
 select urgency, set_config('synchronous_commit', 'off', true) from reading where urgency > $1 order by urgency limit 1`
 	var out []Reading
-	err := s.inTx(ctx, "take projects to read", func(tx pgx.Tx) error {
+	err := s.inBrief(ctx, "take projects to read", func(tx pgx.Tx) error {
 		out = nil
 		last := int16(math.MinInt16)
 		for len(out) < limit {
@@ -176,7 +176,7 @@ func (s *Store) PutOff(ctx context.Context, name string, revision int64, tries i
 	const q = `
 update reading set not_before = now() + $4::interval, taken = false, tries = $3, trouble = $5
 where name = $1 and revision = $2`
-	if _, err := s.pool.Exec(ctx, q, name, revision, tries, pause, trouble); err != nil {
+	if _, err := s.brief.Exec(ctx, q, name, revision, tries, pause, trouble); err != nil {
 		return fmt.Errorf("put off reading %s: %w", name, translate(err))
 	}
 	return nil
@@ -209,7 +209,7 @@ from urgencies u cross join lateral (
 // zero; ok is false if there is none at all.
 func (s *Store) NextReading(ctx context.Context) (wait time.Duration, ok bool, err error) {
 	var left *time.Duration
-	if err := s.pool.QueryRow(ctx, nextReading).Scan(&left); err != nil {
+	if err := s.brief.QueryRow(ctx, nextReading).Scan(&left); err != nil {
 		return 0, false, fmt.Errorf("look when to read next: %w", translate(err))
 	}
 	if left == nil {

@@ -18,9 +18,10 @@ import (
 	"pinwheel/internal/farm"
 )
 
-// Store is a pool of connections to one farm's database.
+// Store is two pools of connections to one farm's database.
 type Store struct {
 	pool     *pgxpool.Pool
+	brief    *pgxpool.Pool // of statements that come all the time, see plannedOnce
 	heads    heads
 	needs    *needs
 	left     leftover
@@ -44,44 +45,68 @@ func Open(ctx context.Context, dsn string, tracer ...Tracer) (*Store, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	// Several stages and hundreds of slaves share the pool; a claim takes a
-	// millisecond, so a few connections serve them all.
-	cfg.MaxConns = max(cfg.MaxConns, 16)
 	settle(cfg.ConnConfig)
-	cfg.AfterConnect = watched
 	if len(tracer) > 0 && tracer[0] != nil {
 		cfg.ConnConfig.Tracer = watch{tracer[0]}
 	}
+	return open(ctx, cfg)
+}
+
+func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
+	// Several stages and hundreds of slaves share the pools; a claim takes a
+	// millisecond, so a few connections serve them all.
+	cfg.MaxConns = max(cfg.MaxConns, 16)
+	brief := cfg.Copy()
+	cfg.AfterConnect, brief.AfterConnect = watched, plannedOnce
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, explain(err)
 	}
+	briefly, err := pgxpool.NewWithConfig(ctx, brief)
+	if err != nil {
+		pool.Close()
+		return nil, explain(err)
+	}
 	s := &Store{
-		pool: pool, needs: newNeeds(),
+		pool: pool, brief: briefly, needs: newNeeds(),
 		failing: turns[*failing]{most: failedTogether}, arriving: turns[*arriving]{most: builtTogether},
 		claiming: turns[*claiming]{most: claimsTogether}, claimWithin: claimWithin,
 	}
 	if err := s.checkSchema(ctx); err != nil {
-		pool.Close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
 // Close ends all connections; calls under way are waited for.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.pool.Close()
+	s.brief.Close()
+}
 
 // Ping says whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.pool.Ping(ctx); err != nil {
-		return fmt.Errorf("ping the database: %w", err)
+	for _, pool := range []*pgxpool.Pool{s.pool, s.brief} {
+		if err := pool.Ping(ctx); err != nil {
+			return fmt.Errorf("ping the database: %w", err)
+		}
 	}
 	return nil
 }
 
 // inTx runs f in one transaction and commits it when f returns nil.
 func (s *Store) inTx(ctx context.Context, what string, f func(pgx.Tx) error) error {
-	err := pgx.BeginFunc(ctx, s.pool, f)
+	return inTx(ctx, s.pool, what, f)
+}
+
+// inBrief is inTx on a connection that has planned its statements.
+func (s *Store) inBrief(ctx context.Context, what string, f func(pgx.Tx) error) error {
+	return inTx(ctx, s.brief, what, f)
+}
+
+func inTx(ctx context.Context, pool *pgxpool.Pool, what string, f func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, pool, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, translate(err))
 	}
