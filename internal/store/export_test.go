@@ -51,7 +51,7 @@ func (s *Store) LeadAndFreeze(ctx context.Context, key string) (*pgx.Conn, error
 	return conn, err
 }
 
-// SetClaimWithin bounds a transaction of several claims.
+// SetClaimWithin bounds a claim, and a transaction of several.
 func (s *Store) SetClaimWithin(d time.Duration) { s.claimWithin = d }
 
 // together are claims of the first target of each, that meet.

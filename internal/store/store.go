@@ -33,7 +33,7 @@ type Store struct {
 	listing  turns[*listed]
 	looked   atomic.Bool // at kept counts, since they were counted
 
-	claimWithin time.Duration // of a transaction of several claims
+	claimWithin time.Duration // of a claim, and of a transaction of several
 }
 
 // Open connects to dsn and checks that the schema is this binary's or a newer
