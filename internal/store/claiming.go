@@ -102,7 +102,7 @@ func (s *Store) claimAll(ctx context.Context, list []*claiming) {
 
 func (s *Store) claimAlone(ctx context.Context, c *claiming) {
 	c.at = claimed{}
-	c.err = s.pool.QueryRow(ctx, c.q, c.args...).Scan(c.dest()...)
+	c.err = s.swift.QueryRow(ctx, c.q, c.args...).Scan(c.dest()...)
 }
 
 // claimTogether sends all statements in one turn, which the server makes one
@@ -113,7 +113,7 @@ func (s *Store) claimTogether(ctx context.Context, list []*claiming) (left []*cl
 	defer cancel()
 	var turn pgx.Batch
 	queueClaims(&turn, list, &left)
-	err = s.pool.SendBatch(ctx, &turn).Close() // after the commit
+	err = s.swift.SendBatch(ctx, &turn).Close() // after the commit
 	return left, err
 }
 

@@ -21,6 +21,7 @@ import (
 // Store is a pool of connections to one farm's database.
 type Store struct {
 	pool     *pgxpool.Pool
+	swift    *pgxpool.Pool // for what is asked for every build, see swiftConfig
 	heads    heads
 	needs    *needs
 	left     leftover
@@ -56,20 +57,28 @@ func Open(ctx context.Context, dsn string, tracer ...Tracer) (*Store, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
+	swift, err := pgxpool.NewWithConfig(ctx, swiftConfig(cfg))
+	if err != nil {
+		pool.Close()
+		return nil, explain(err)
+	}
 	s := &Store{
-		pool: pool, needs: newNeeds(),
+		pool: pool, swift: swift, needs: newNeeds(),
 		failing: turns[*failing]{most: failedTogether}, arriving: turns[*arriving]{most: builtTogether},
 		claiming: turns[*claiming]{most: claimsTogether}, claimWithin: claimWithin,
 	}
 	if err := s.checkSchema(ctx); err != nil {
-		pool.Close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
 // Close ends all connections; calls under way are waited for.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.pool.Close()
+	s.swift.Close()
+}
 
 // Ping says whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
