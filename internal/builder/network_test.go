@@ -195,6 +195,27 @@ return wheel(d)
 	}
 }
 
+// TestPastTheProxy: a build that does not heed the proxy has no way out of any slave's
+// fence, and its failure says so. Without a fence it was the network that did not answer.
+func TestPastTheProxy(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			// Nobody listens there, on any machine.
+			sd := sdist(t, "deaf", "import socket\nsocket.create_connection((\"127.0.0.1\", 1), 5)\nreturn wheel(d)\n")
+			r := build(t, newBuild(t, mode, "deaf", index(t, map[string][]byte{"deaf": sd})))
+			from, detail := farm.FromLog, ""
+			if mode == Bwrap {
+				from, detail = farm.FromBuilder, "refused by the fence: past the proxy: "
+			}
+			if want := detail + "Connection refused"; r.Failure.Cause != farm.Network || r.Failure.Detail != want || r.Record.CauseFrom != from {
+				t.Errorf("%+v from %s, want %s from %s\n%s", r.Failure, r.Record.CauseFrom, want, from, r.Excerpt)
+			}
+		})
+	}
+}
+
 // refusedHost is the first host that a build was refused.
 func refusedHost(r farm.Record) string {
 	for _, c := range r.Contacts {

@@ -106,7 +106,8 @@ func (b Build) judge(x *box, f finished) (r Result, err error) {
 	case f.code > 128:
 		r.Failure = signalled(f.ending)
 	case f.code != 0:
-		r.Failure, r.Record.CauseFrom = farm.Blame(r.Excerpt, f.taken.Contacts, f.taken.Fault)
+		r.Failure, r.Record.CauseFrom = farm.Blame(r.Excerpt,
+			farm.Seen{Contacts: f.taken.Contacts, Fault: f.taken.Fault, Fenced: b.Mode == Bwrap})
 	default:
 		if r.Wheels, r.Failure, err = b.takeWheel(x); r.Wheels != nil {
 			r.Outcome, r.Excerpt, r.Record.CauseFrom = farm.OutcomeBuilt, "", ""

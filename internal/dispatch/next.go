@@ -42,7 +42,7 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 func (d *Dispatcher) lease(ctx context.Context, name string, n bus.Next) (*farm.Lease, error) {
 	if who, ok := d.known.get(name); ok {
 		lease, err := d.leaseTo(ctx, who, n, d.claim)
-		if err == nil && lease != nil || errors.Is(err, errDismissed) {
+		if err == nil && lease != nil || errors.Is(err, errDismissed) || errors.Is(err, farm.ErrNoAnswer) {
 			return lease, err
 		}
 		d.known.forget(name)

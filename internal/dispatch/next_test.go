@@ -229,6 +229,29 @@ func TestKeptQuestion(t *testing.T) {
 	}
 }
 
+// TestNoAnswer: a claim that hangs is answered all the same, and not tried a second time in
+// what is left of the time; the same question gets its job later.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.lease("a", "known")
+	w.Queue("demo", young())
+	tx, err := w.Connect().Begin(t.Context())
+	w.Must(err)
+	_, err = tx.Exec(t.Context(), `select from slaves where name = 'a' for update`)
+	w.Must(err)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	question := bus.Next{Request: "r", Targets: []farm.Target{young()}}
+	if r := w.Next(ctx, "a", question); r.Lease != nil || !strings.HasSuffix(r.Error, farm.ErrNoAnswer.Error()) {
+		t.Errorf("answered with %+v", r)
+	}
+	w.Must(tx.Commit(t.Context()))
+	if r := w.Next(t.Context(), "a", question); r.Lease == nil || r.Lease.Package != "demo" {
+		t.Errorf("asked again: %+v", r)
+	}
+}
+
 func TestNextRefuses(t *testing.T) {
 	t.Parallel()
 	good := bus.Next{Request: "r", Targets: []farm.Target{young()}}

@@ -100,7 +100,8 @@ func (c Cause) PackageFault() bool {
 }
 
 // RefusedByFence begins the detail of a failure for the network that a build was not
-// allowed to reach, before the host: that is the package's own fault.
+// allowed to reach, before the host, or what the log says of a try past the proxy: that is
+// the package's own fault.
 const RefusedByFence = "refused by the fence"
 
 // Fenced says whether a build failed because its fence refused it the network.

@@ -13,6 +13,7 @@ var (
 	ErrConflict = errors.New("conflict")
 	ErrSchema   = errors.New("database schema is of another version")
 	ErrStale    = errors.New("the lease is not current")
+	ErrNoAnswer = errors.New("the database gave no answer in time; ask again")
 )
 
 var slaveName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)

@@ -46,28 +46,45 @@ type Contact struct {
 // Refusal is that a build was refused this host, in words.
 func (c Contact) Refusal() string { return RefusedByFence + ": " + c.Host + ": " + c.Why }
 
+// pastProxy begins, behind RefusedByFence, the words of a log that did not get out and
+// asked nobody who could have let it.
+const pastProxy = "past the proxy"
+
+// Seen is what is known of a build's network, beside what its log tells.
+type Seen struct {
+	Contacts []Contact // whom it asked for
+	Fault    string    // of an index that failed it; empty: none did
+	Fenced   bool      // there was no way out but by asking
+}
+
 // Blame says why a build failed of which more is known than its log tells: whom it
-// could not reach, and whether an index failed it ("": none did). Both are the cause
-// only where the log has no better one, since a build may well do without.
-func Blame(excerpt string, contacts []Contact, fault string) (Failure, Source) {
+// could not reach, and whether an index failed it. Both are the cause only where the
+// log has no better one, since a build may well do without.
+func Blame(excerpt string, s Seen) (Failure, Source) {
 	rules := DefaultRules()
 	read := rules.Classify(excerpt)
 	vague := !rules.Explains(excerpt)
-	if fault != "" && (vague || read.Cause == NoSdist || read.Cause == BuildRequirement) {
-		return Failure{Cause: UpstreamFault, Detail: clip(fault, maxDetail)}, FromBuilder
+	if s.Fault != "" && (vague || read.Cause == NoSdist || read.Cause == BuildRequirement) {
+		return Failure{Cause: UpstreamFault, Detail: clip(s.Fault, maxDetail)}, FromBuilder
 	}
 	if !vague && read.Cause != Network {
 		return read, FromLog
 	}
-	for _, c := range contacts { // what is refused is so on every slave, and comes first
+	for _, c := range s.Contacts { // what is refused is so on every slave, and comes first
 		if c.Refused {
 			return Failure{Cause: Network, Detail: clip(c.Refusal(), maxDetail)}, FromBuilder
 		}
 	}
-	for _, c := range contacts {
+	for _, c := range s.Contacts {
 		if c.Why != "" {
 			return Failure{Cause: Network, Detail: clip(c.Host+": "+c.Why, maxDetail)}, FromBuilder
 		}
+	}
+	// It tried a way out that no slave's fence has. Had it asked for a host as well, its
+	// log might tell of that one.
+	if s.Fenced && len(s.Contacts) == 0 && read.Cause == Network {
+		read.Detail = clip(RefusedByFence+": "+pastProxy+": "+read.Detail, maxDetail)
+		return read, FromBuilder
 	}
 	return read, FromLog
 }

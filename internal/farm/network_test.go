@@ -22,27 +22,31 @@ func TestBlame(t *testing.T) {
 	seen := Failure{Cause: Network, Detail: "refused by the fence: a.example:443: builds may not reach it"}
 	away := []Contact{{Host: "down.example:443", Times: 1, Why: "connection refused"}}
 	lost := Failure{Cause: Network, Detail: "down.example:443: connection refused"}
+	past := Failure{Cause: Network, Detail: "refused by the fence: past the proxy: " + Classify(network).Detail}
 	down := Failure{Cause: UpstreamFault, Detail: upstream}
 	for name, c := range map[string]struct {
-		excerpt  string
-		contacts []Contact
-		fault    string
-		want     Failure
-		from     Source
+		excerpt string
+		seen    Seen
+		want    Failure
+		from    Source
 	}{
-		"a better cause in the log":    {header, refused, upstream, Classify(header), FromLog},
-		"the log says as much":         {network, refused, "", seen, FromBuilder},
-		"the log is vague":             {vague, refused, "", seen, FromBuilder},
-		"the log is empty":             {"", refused, "", seen, FromBuilder},
-		"a host that did not answer":   {network, away, "", lost, FromBuilder},
-		"refused comes first":          {network, append(slices.Clone(away), refused...), "", seen, FromBuilder},
-		"all was reached":              {vague, reached, "", Classify(vague), FromLog},
-		"nobody was asked":             {network, nil, "", Classify(network), FromLog},
-		"an index that did not answer": {noSdist, nil, upstream, down, FromBuilder},
-		"no sdist on a good index":     {noSdist, nil, "", Classify(noSdist), FromLog},
-		"both":                         {vague, refused, upstream, down, FromBuilder},
+		"a better cause in the log":    {header, Seen{Contacts: refused, Fault: upstream}, Classify(header), FromLog},
+		"the log says as much":         {network, Seen{Contacts: refused}, seen, FromBuilder},
+		"the log is vague":             {vague, Seen{Contacts: refused}, seen, FromBuilder},
+		"the log is empty":             {"", Seen{Contacts: refused}, seen, FromBuilder},
+		"a host that did not answer":   {network, Seen{Contacts: away, Fenced: true}, lost, FromBuilder},
+		"refused comes first":          {network, Seen{Contacts: append(slices.Clone(away), refused...)}, seen, FromBuilder},
+		"all was reached":              {vague, Seen{Contacts: reached, Fenced: true}, Classify(vague), FromLog},
+		"it broke afterwards":          {network, Seen{Contacts: reached, Fenced: true}, Classify(network), FromLog},
+		"nobody was asked":             {network, Seen{}, Classify(network), FromLog},
+		"nobody, within a fence":       {network, Seen{Fenced: true}, past, FromBuilder},
+		"nobody, and a better cause":   {header, Seen{Fenced: true}, Classify(header), FromLog},
+		"nobody, and a vague log":      {vague, Seen{Fenced: true}, Classify(vague), FromLog},
+		"an index that did not answer": {noSdist, Seen{Fault: upstream, Fenced: true}, down, FromBuilder},
+		"no sdist on a good index":     {noSdist, Seen{Fenced: true}, Classify(noSdist), FromLog},
+		"both":                         {vague, Seen{Contacts: refused, Fault: upstream}, down, FromBuilder},
 	} {
-		got, from := Blame(c.excerpt, c.contacts, c.fault)
+		got, from := Blame(c.excerpt, c.seen)
 		if got != c.want || from != c.from {
 			t.Errorf("%s: %+v from %s, want %+v from %s", name, got, from, c.want, c.from)
 		}

@@ -21,8 +21,8 @@ type panel struct {
 const (
 	panelWidth  = 300.0
 	panelHeight = 220.0
-	panelTop    = 60.0
-	mostSlaves  = 300.0
+	panelTop    = 36.0
+	mostSlaves  = 450.0 // room for the last label
 )
 
 func (p *panel) x(slaves float64) float64 {
@@ -58,23 +58,48 @@ func (p *panel) line(class string, points ...[2]float64) {
 	fmt.Fprintf(p.b, `<polyline points="%s" class="%s"/>`+"\n", strings.Join(at, " "), class)
 }
 
-func (p *panel) dot(slaves, v float64, label string) {
-	fmt.Fprintf(p.b, `<circle cx="%.1f" cy="%.1f" r="4"/><text x="%.1f" y="%.1f">%s</text>`+"\n",
-		p.x(slaves), p.y(v), p.x(slaves)+7, p.y(v)-6, label)
+// dot is hollow if it is not of the whole run.
+func (p *panel) dot(slaves, v float64, label string, whole bool) {
+	class := ""
+	if !whole {
+		class = ` class="part"`
+	}
+	fmt.Fprintf(p.b, `<circle cx="%.1f" cy="%.1f" r="4"%s/><text x="%.1f" y="%.1f">%s</text>`+"\n",
+		p.x(slaves), p.y(v), class, p.x(slaves)+7, math.Max(p.y(v)-6, panelTop+12), label)
+}
+
+// write puts words beside a line.
+func (p *panel) write(class string, slaves, v float64, words string) {
+	fmt.Fprintf(p.b, `<text x="%.1f" y="%.1f" class="%s">%s</text>`+"\n", p.x(slaves), p.y(v), class, words)
+}
+
+// daysOfAll are those that all versions take. Of fewer it is known how long slaves are up
+// for what there is to build, and that grows with it; how long they have nothing more to
+// build at the end, while others try what hangs once more, does not.
+func (r result) daysOfAll(ideal float64) float64 {
+	days := func(d time.Duration) float64 { return d.Hours() / 24 }
+	return ideal*(r.took-r.tail).Seconds()/r.ideal.Seconds() + days(r.tail)
+}
+
+// grouped writes a number for people.
+func grouped(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
 }
 
 // plot draws how long a first run takes, and how long slaves are idle meanwhile.
-// The days of a run on fewer versions are those of the whole at the same ratio to
-// the ideal.
 func plot(results []result, whole time.Duration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 340" font-family="sans-serif" font-size="12">
-<style>text{fill:#333}.title{font-size:14px;font-weight:bold}.frame{fill:none;stroke:#999}.grid{stroke:#ddd}
-polyline{fill:none}.ideal{stroke:#888;stroke-dasharray:4 3}.budget{stroke:#c33}circle{fill:#06c}</style>
-<rect width="780" height="340" fill="#fff"/>
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 336" font-family="sans-serif" font-size="12">
+<style>text{fill:#222}.title{font-size:14px;font-weight:bold}.frame{fill:none;stroke:#999}.grid{stroke:#ddd}
+polyline{fill:none}.ideal{stroke:#666;stroke-dasharray:4 3}.budget{stroke:#b22}circle{fill:#06c;stroke:#06c;stroke-width:1.5}circle.part{fill:#fff}
+text.ideal{fill:#555;stroke:none}text.budget{fill:#b22;stroke:none}</style>
+<rect width="780" height="336" fill="#fff"/>
 `)
 	var counts []float64
-	days := &panel{b: &b, left: 60, title: fmt.Sprintf("Days until all %d versions are built", firstRun),
+	days := &panel{b: &b, left: 60, title: fmt.Sprintf("Days until all %s versions are built", grouped(firstRun)),
 		low: 0.3, high: 300, log: true, ticks: []float64{1, 10, 100}, form: "%.0f"}
 	idle := &panel{b: &b, left: 440, title: "Slaves idle while work is queued, %", low: 0, high: 3.5, ticks: []float64{0, 1, 2, 3}, form: "%.0f"}
 	for _, r := range results {
@@ -86,17 +111,23 @@ polyline{fill:none}.ideal{stroke:#888;stroke-dasharray:4 3}.budget{stroke:#c33}c
 	days.line("ideal", [2]float64{1, ideal}, [2]float64{200, ideal / 200})
 	idle.line("budget", [2]float64{1, 100 * idleBudget(1)}, [2]float64{20, 100 * idleBudget(20)},
 		[2]float64{20.1, 100 * idleBudget(200)}, [2]float64{200, 100 * idleBudget(200)})
-	for _, r := range results {
-		n := float64(r.slaves)
-		d := ideal / n * r.overTime()
-		days.dot(n, d, fmt.Sprintf("%.3g", d))
-		idle.dot(n, math.Min(100*r.idle, 3.5), fmt.Sprintf("%.2f", 100*r.idle))
-	}
+	days.write("ideal", 2, 0.5, "no slave ever waits or dies")
+	days.line("ideal", [2]float64{1, 0.55}, [2]float64{1.8, 0.55})
+	idle.write("budget", 1, 100*idleBudget(1)+0.1, "at most")
 	var versions []string
 	for _, r := range results {
-		versions = append(versions, fmt.Sprint(r.versions))
+		n, isWhole := float64(r.slaves), r.versions == firstRun
+		d := r.daysOfAll(ideal / n)
+		days.dot(n, d, fmt.Sprintf("%.3g", d), isWhole)
+		idle.dot(n, math.Min(100*r.idle, 3.5), fmt.Sprintf("%.2f", 100*r.idle), isWhole)
+		if !isWhole {
+			versions = append(versions, fmt.Sprintf("%s by %d", grouped(r.versions), r.slaves))
+		}
 	}
-	fmt.Fprintf(&b, `<text x="60" y="334">dashed: no slave ever waits or dies; red: the budget; dots: simulated, with %s versions</text>`+"\n</svg>\n",
-		strings.Join(versions, ", "))
+	legend := "filled: all versions were built"
+	if len(versions) > 0 {
+		legend += "; hollow: some, the days of all by estimate (" + strings.Join(versions, ", ") + ")"
+	}
+	fmt.Fprintf(&b, `<text x="60" y="322">%s</text>`+"\n</svg>\n", legend)
 	return b.String()
 }

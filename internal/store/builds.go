@@ -85,7 +85,7 @@ type asking struct {
 // if nobody of the name is enrolled. Those who ask at the same time share a query.
 func (s *Store) IssuedTo(ctx context.Context, name, token string) (Issued, error) {
 	a := &asking{name: name, token: token}
-	err := s.asking.together(a, func(list []*asking) { s.issuedTo(ctx, list) })
+	err := s.asking.together(ctx, a, func(list []*asking) { s.issuedTo(ctx, list) })
 	if err == nil {
 		err = a.err
 	}

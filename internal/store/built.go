@@ -38,7 +38,7 @@ func (s *Store) FinishBuilt(ctx context.Context, e Ending, w NewWheel) (Result, 
 		s.finishAllBuilt(ctx, []*arriving{a})
 		return a.res, a.err
 	}
-	if err := s.arriving.together(a, func(list []*arriving) { s.finishAllBuilt(ctx, list) }); err != nil {
+	if err := s.arriving.together(ctx, a, func(list []*arriving) { s.finishAllBuilt(ctx, list) }); err != nil {
 		return Result{}, fmt.Errorf("finish the built wheel %s: %w", w.File.Name, err)
 	}
 	return a.res, a.err

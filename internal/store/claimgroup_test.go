@@ -194,6 +194,37 @@ select pid from pg_locks l join pg_stat_activity a using (pid) where not l.grant
 	}
 }
 
+// TestAClaimThatHangs: it is given up by itself, whoever asked may go on waiting, and those
+// behind it are served while it would hang still.
+func TestAClaimThatHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.SetClaimWithin(300 * time.Millisecond)
+	w.add("demo", "1.0")
+	w.add("other", "1.0")
+	tx, commit := w.begin()
+	_, err := tx.Exec(t.Context(), `select from slaves where name = 'b' for update`)
+	w.must(err)
+	hangs := make(chan error, 1)
+	go func() {
+		_, _, err := w.Claim(t.Context(), w.asks("b/hangs")[0])
+		hangs <- err
+	}()
+	w.waitForWaiter(tx)
+	if _, ok, err := w.Claim(t.Context(), w.asks("a")[0]); !ok || err != nil {
+		t.Errorf("behind it another slave gets %v, %v", ok, err)
+	}
+	if err := <-hangs; !errors.Is(err, farm.ErrNoAnswer) {
+		t.Errorf("the one that hangs: %v, want %v", err, farm.ErrNoAnswer)
+	}
+	commit()
+	w.SetClaimWithin(time.Minute)
+	w.waitForIdle()
+	if _, ok, err := w.Claim(t.Context(), w.asks("b/hangs")[0]); !ok || err != nil {
+		t.Errorf("asked again: %v, %v", ok, err)
+	}
+}
+
 // waitForIdle returns when no statement is under way on this database.
 func (w *world) waitForIdle() {
 	w.t.Helper()

@@ -18,9 +18,10 @@ import (
 // take the slots of projects crosswise would wait for each other.
 const claimsTogether = 24
 
-// claimWithin bounds a transaction of several claims, of whose slaves none may break
-// it off for the others. A slave asks anew after as long.
-const claimWithin = 5 * time.Second
+// claimWithin bounds a claim, and a transaction of several, of whose slaves none may
+// break it off for the others: the next ones wait behind it, whatever holds it up. A slave
+// asks anew after five seconds, and hears before that there is no answer.
+const claimWithin = 4 * time.Second
 
 // ownFault says whether an error may be that of one of several who share a statement, so
 // that the others do better without it: what it brought cannot be a row, or another
@@ -58,7 +59,7 @@ func (c *claiming) dest() []any {
 
 // claimRow looks for a job; pgx.ErrNoRows: there is none for this claim.
 func (s *Store) claimRow(ctx context.Context, c *claiming) error {
-	if err := s.claiming.together(c, func(list []*claiming) { s.claimAll(ctx, list) }); err != nil {
+	if err := s.claiming.together(ctx, c, func(list []*claiming) { s.claimAll(ctx, list) }); err != nil {
 		return err
 	}
 	c.at.place.id = c.lease.Job
@@ -70,6 +71,8 @@ func (s *Store) claimRow(ctx context.Context, c *claiming) error {
 
 func (s *Store) claimAll(ctx context.Context, list []*claiming) {
 	if len(list) == 1 {
+		ctx, cancel := context.WithTimeout(ctx, s.claimWithin)
+		defer cancel()
 		s.claimAlone(ctx, list[0])
 		return
 	}

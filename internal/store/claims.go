@@ -28,7 +28,8 @@ type ClaimRequest struct {
 
 // Claim leases the first queued job of the first target that has one for this
 // slave; ok is false when there is none, when the slave is paused or revoked, or
-// the target retired.
+// the target retired. After farm.ErrNoAnswer nobody knows whether it has one: the same
+// request, put again, gets it.
 func (s *Store) Claim(ctx context.Context, c ClaimRequest) (l farm.Lease, ok bool, err error) {
 	// One index scan per target: `target in (…)` would sort the whole queue.
 	for _, t := range c.Targets {
@@ -152,6 +153,9 @@ func found(err error) (bool, error) {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.ConstraintName == "jobs_slots" {
 		return false, errSlotTaken
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, fmt.Errorf("claim a job: %w", farm.ErrNoAnswer)
 	}
 	if err != nil {
 		return false, fmt.Errorf("claim a job: %w", translate(err))

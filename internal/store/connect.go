@@ -93,6 +93,10 @@ select set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_
 	return nil
 }
 
+// briefConns is enough: claims, reports and questions about leases take turns, two write
+// what is read of the upstream, and the rest of them takes a millisecond.
+const briefConns = 12
+
 // plannedOnce is for connections whose statements come again and again, claims, reports
 // and events, and find all that they need by an index, whatever they are asked for and
 // however many rows there are: to plan one takes several times as long as to do it.
@@ -162,7 +166,7 @@ func remedy(code string) string {
 	case insufficientRights:
 		return "; let the user connect to it"
 	case tooManyConnections:
-		return "; raise its max_connections, a master needs 21, commands beside it a few more"
+		return "; raise its max_connections, a master needs 33, commands beside it a few more"
 	}
 	return ""
 }

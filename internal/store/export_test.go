@@ -12,6 +12,35 @@ import (
 	"pinwheel/internal/farm"
 )
 
+// ClaimGroupSQL claims for so many slaves.
+func ClaimGroupSQL(slaves int) string { return claimFor(slaves) }
+
+// Replanned are the statements of a claim and of a report's first question that were planned
+// anew for their arguments, and how often any of them was sent.
+func (s *Store) Replanned(ctx context.Context) (replanned []string, sent int64, err error) {
+	for _, conn := range s.brief.AcquireAllIdle(ctx) {
+		defer conn.Release()
+		const q = `
+select statement, generic_plans, custom_plans from pg_prepared_statements
+where statement not like '%set_config%' -- what a connection begins with`
+		rows, err := conn.Query(ctx, q, pgx.QueryExecModeSimpleProtocol)
+		if err != nil {
+			return nil, 0, err
+		}
+		var statement string
+		var generic, custom int64
+		if _, err := pgx.ForEachRow(rows, []any{&statement, &generic, &custom}, func() error {
+			if sent += generic; custom > 0 {
+				replanned = append(replanned, statement)
+			}
+			return nil
+		}); err != nil {
+			return nil, 0, err
+		}
+	}
+	return replanned, sent, nil
+}
+
 // Statements whose plans are tested.
 const (
 	ClaimSQL       = claim
@@ -53,7 +82,7 @@ func (s *Store) LeadAndFreeze(ctx context.Context, key string) (*pgx.Conn, error
 	return conn, err
 }
 
-// SetClaimWithin bounds a transaction of several claims.
+// SetClaimWithin bounds a claim, and a transaction of several.
 func (s *Store) SetClaimWithin(d time.Duration) { s.claimWithin = d }
 
 // together are claims of the first target of each, that meet.

@@ -35,7 +35,7 @@ func (s *Store) FinishFailed(ctx context.Context, e Ending) (res Result, err err
 		return s.finishAlone(ctx, e)
 	}
 	f := &failing{Ending: e}
-	if err := s.failing.together(f, func(list []*failing) { s.finishAllFailed(ctx, list) }); err != nil {
+	if err := s.failing.together(ctx, f, func(list []*failing) { s.finishAllFailed(ctx, list) }); err != nil {
 		return Result{}, fmt.Errorf("finish a failed build: %w", err)
 	}
 	return f.res, f.err

@@ -34,7 +34,7 @@ type Store struct {
 	listing  turns[*listed]
 	looked   atomic.Bool // at kept counts, since they were counted
 
-	claimWithin time.Duration // of a transaction of several claims
+	claimWithin time.Duration // of a claim, and of a transaction of several
 }
 
 // Open connects to dsn and checks that the schema is this binary's or a newer
@@ -57,6 +57,7 @@ func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 	// millisecond, so a few connections serve them all.
 	cfg.MaxConns = max(cfg.MaxConns, 16)
 	brief := cfg.Copy()
+	brief.MaxConns, brief.MinConns = briefConns, 0
 	cfg.AfterConnect, brief.AfterConnect = watched, plannedOnce
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

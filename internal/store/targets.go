@@ -118,7 +118,7 @@ group by t.id`
 // query.
 func (s *Store) AllTargets(ctx context.Context) ([]TargetRow, error) {
 	a := &listed{}
-	err := s.listing.together(a, func(list []*listed) {
+	err := s.listing.together(ctx, a, func(list []*listed) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 		defer cancel()
 		rows, err := s.targets(ctx, true)

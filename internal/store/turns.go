@@ -1,7 +1,10 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -33,14 +36,18 @@ const (
 var errBroken = errors.New("another request broke while it was done together with this one; try again")
 
 // together returns when do has been called with work among others, by this call or
-// by another's. It fails only if that panicked: then nobody knows how far it came.
-func (t *turns[T]) together(work T, do func([]T)) error {
+// by another's. It fails if that panicked: then nobody knows how far it came. It fails
+// too if ctx ended before the work's turn came: then it will not be done.
+func (t *turns[T]) together(ctx context.Context, work T, do func([]T)) error {
 	mine := &turn[T]{work: work, word: make(chan word, 1)}
 	if !t.leads(mine) {
-		switch <-mine.word {
-		case done:
+		told, err := t.wait(ctx, mine)
+		switch {
+		case err != nil:
+			return err
+		case told == done:
 			return nil
-		case broken:
+		case told == broken:
 			return errBroken
 		}
 	}
@@ -54,6 +61,30 @@ func (t *turns[T]) together(work T, do func([]T)) error {
 	do(works)
 	end = done
 	return nil
+}
+
+// wait is for one's turn. Who was called up while ctx ended stays: the others count on it.
+func (t *turns[T]) wait(ctx context.Context, mine *turn[T]) (word, error) {
+	select {
+	case told := <-mine.word:
+		return told, nil
+	case <-ctx.Done():
+	}
+	if t.leaves(mine) {
+		return 0, fmt.Errorf("wait for those before: %w", ctx.Err())
+	}
+	return <-mine.word, nil
+}
+
+func (t *turns[T]) leaves(mine *turn[T]) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.Index(t.waiting, mine)
+	if i < 0 {
+		return false
+	}
+	t.waiting = slices.Delete(t.waiting, i, i+1)
+	return true
 }
 
 // leads says whether nobody is at it: then it is this call's turn. Else it waits.

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -20,10 +22,10 @@ func TestTurns(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		join := func(work int) {
-			all.Go(func() { turns.together(work, do) })
+			all.Go(func() { turns.together(t.Context(), work, do) })
 			synctest.Wait()
 		}
-		all.Go(func() { turns.together(0, do) })
+		all.Go(func() { turns.together(t.Context(), 0, do) })
 		<-begun
 		for work := range 4 {
 			join(work + 1)
@@ -34,7 +36,7 @@ func TestTurns(t *testing.T) {
 		}
 		goOn <- struct{}{}
 		all.Wait()
-		all.Go(func() { turns.together(9, do) })
+		all.Go(func() { turns.together(t.Context(), 9, do) })
 		<-begun // whoever comes alone does not wait
 		goOn <- struct{}{}
 		all.Wait()
@@ -52,13 +54,13 @@ func TestTurnsOutliveAPanic(t *testing.T) {
 		var turns turns[int]
 		begun, goOn := make(chan struct{}), make(chan struct{})
 		var all sync.WaitGroup
-		all.Go(func() { turns.together(0, func([]int) { begun <- struct{}{}; <-goOn }) })
+		all.Go(func() { turns.together(t.Context(), 0, func([]int) { begun <- struct{}{}; <-goOn }) })
 		<-begun
 		errs := make([]error, 3)
 		for work := range errs {
 			all.Go(func() {
 				defer func() { recover() }()
-				errs[work] = turns.together(work+1, func([]int) { panic("broken") })
+				errs[work] = turns.together(t.Context(), work+1, func([]int) { panic("broken") })
 			})
 			synctest.Wait()
 		}
@@ -67,8 +69,51 @@ func TestTurnsOutliveAPanic(t *testing.T) {
 		if errs[1] == nil || errs[2] == nil {
 			t.Errorf("who was done together with what panicked hears %v, %v", errs[1], errs[2])
 		}
-		if err := turns.together(9, func([]int) {}); err != nil {
+		if err := turns.together(t.Context(), 9, func([]int) {}); err != nil {
 			t.Errorf("after a panic: %v", err)
 		}
+	})
+}
+
+// TestTurnsEndWithTheQuestion: who waits for what hangs waits no longer than he wants to,
+// and is not done afterwards; who is called up already is.
+func TestTurnsEndWithTheQuestion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var turns turns[int]
+		var batches [][]int
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		do := func(works []int) {
+			batches = append(batches, slices.Clone(works))
+			begun <- struct{}{}
+			<-goOn
+		}
+		var all sync.WaitGroup
+		errs, ends := make([]error, 4), make([]context.CancelFunc, 4)
+		for work := range errs {
+			ctx, cancel := context.WithCancel(t.Context())
+			ends[work] = cancel
+			all.Go(func() { errs[work] = turns.together(ctx, work, do) })
+			synctest.Wait()
+			if work == 0 {
+				<-begun
+			}
+		}
+		ends[2]()
+		synctest.Wait()
+		if !errors.Is(errs[2], context.Canceled) {
+			t.Errorf("who gave up hears %v", errs[2])
+		}
+		goOn <- struct{}{}
+		<-begun
+		ends[3]()
+		synctest.Wait()
+		goOn <- struct{}{}
+		all.Wait()
+		if want := [][]int{{0}, {1, 3}}; !slices.EqualFunc(batches, want, slices.Equal) || errs[3] != nil {
+			t.Errorf("done together: %v, want %v; who was called up hears %v", batches, want, errs[3])
+		}
+		ends[0]()
+		ends[1]()
 	})
 }
