@@ -23,9 +23,12 @@ VERSION = $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)
 COMMIT  = $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
 LDFLAGS = -s -w -X pinwheel/internal/cli.version=$(VERSION) -X pinwheel/internal/cli.commit=$(COMMIT)
 BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
-# A slave is small, for it lies in the memory of a Pi beside the builds: it has no HTTP/2,
-# which no index needs, and inlines only where that is worth its size (-l: do not).
-FLAGS_slave = -tags nethttpomithttp2 -gcflags=all=-l -gcflags=runtime/...= -gcflags=internal/runtime/...= -gcflags=crypto/...=
+# Slaves and monitors are small: the one lies in the memory of a Pi beside the builds, the
+# other comes over slow lines. They inline only where that is worth its size (-l: do not),
+# and a slave has no HTTP/2, which no index needs.
+INLINE        = -gcflags=all=-l -gcflags=runtime/...= -gcflags=internal/runtime/...= -gcflags=crypto/...=
+FLAGS_slave   = -tags nethttpomithttp2 $(INLINE)
+FLAGS_monitor = $(INLINE)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-arm armroot test-ansible stories chaos real simulate check check-ansible cross program man bench clean \

@@ -70,7 +70,7 @@ func (d *doctor) examineTarget(ctx context.Context, w wanted, user proc.User, mo
 	if !w.isHost() {
 		where = " in " + w.root
 	}
-	list := []finding{verdict("python", err, "apt install python3 python3-pip python3-venv, or name one with --python",
+	list := []finding{verdict("python", err, w.remedy(),
 		"%s %s%s, pip %s, target %s", t.Python.Path, t.Python.Version, where, t.Python.Pip, t.Python.Target())}
 	for _, p := range passed {
 		list = append(list, finding{Name: "passed over", Level: fine, Detail: p})
@@ -83,6 +83,15 @@ func (d *doctor) examineTarget(ctx context.Context, w wanted, user proc.User, mo
 	}
 	cc, err := toolchain(ctx, t, user, mode)
 	return append(list, verdict("compiler", err, "", "%s%s", cc, where))
+}
+
+// remedy is what to do about a Python that cannot be used. What is wrong with a root
+// says that itself, since apt on this machine does not reach into it.
+func (w wanted) remedy() string {
+	if !w.isHost() {
+		return ""
+	}
+	return "apt install python3 python3-pip python3-venv, or name one with --python"
 }
 
 // verdict is a problem if there is an error, whose words often hold the remedy.

@@ -96,14 +96,20 @@ func TestRootIsRefused(t *testing.T) {
 	}
 }
 
-// TestRootIsWholeOrAbsent ends the making in the midst of it, in all ways. It is one
-// test, since each way begins with what the one before has left.
-func TestRootIsWholeOrAbsent(t *testing.T) {
-	t.Parallel()
+// makesRoots is for tests that make one, or begin to.
+func makesRoots(t *testing.T) {
+	t.Helper()
 	armRoot(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root makes a root: run `make test-arm` as root")
 	}
+}
+
+// TestRootIsWholeOrAbsent ends the making in the midst of it, in all ways. It is one
+// test, since each way begins with what the one before has left.
+func TestRootIsWholeOrAbsent(t *testing.T) {
+	t.Parallel()
+	makesRoots(t)
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -188,10 +194,7 @@ func errorText(err error) string {
 // TestRootOnFullDisk: what does not fit leaves nothing, and says how much there is.
 func TestRootOnFullDisk(t *testing.T) {
 	t.Parallel()
-	armRoot(t)
-	if os.Geteuid() != 0 {
-		t.Skip("only root makes a root: run `make test-arm` as root")
-	}
+	makesRoots(t)
 	dir := t.TempDir()
 	// The disk is seen by these programs only, and goes with them.
 	out, errs, err := run(t, exec.Command("unshare", "--mount", "sh", "-c",
@@ -209,10 +212,7 @@ func TestRootOnFullDisk(t *testing.T) {
 // than those of the keyring is refused, which is how Raspbian's is told from others.
 func TestRootOfAnotherMirror(t *testing.T) {
 	t.Parallel()
-	armRoot(t)
-	if os.Geteuid() != 0 {
-		t.Skip("only root makes a root: run `make test-arm` as root")
-	}
+	makesRoots(t)
 	keys := filepath.Join(t.TempDir(), "keys.gpg")
 	if err := os.WriteFile(keys, nil, 0o644); err != nil {
 		t.Fatal(err)

@@ -181,7 +181,8 @@ func (r *running) await(ctx context.Context, limits farm.Limits) (farm.Failure, 
 		case r.first = <-r.info:
 			r.info = nil
 		case <-looks.C:
-			orphans := waitsInVain(r.firstPid())
+			r.watch.kin.first = r.firstPid()
+			orphans := r.watch.kin.orphans()
 			if len(orphans) == 0 {
 				vain = 0
 			} else if vain++; vain >= strikes {

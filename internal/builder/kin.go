@@ -76,7 +76,7 @@ func pidsIn(base string) []string {
 
 // below lists the descendants of a process.
 func below(first int) []string {
-	children := childTable()
+	children := childTable("/proc")
 	var pids []string
 	for todo := children[first]; len(todo) > 0; todo = todo[1:] {
 		pids = append(pids, strconv.Itoa(todo[0].pid))

@@ -16,12 +16,26 @@ type process struct {
 	start       uint64 // ticks since boot: with pid it names a process for good
 }
 
+// orphans are what keeps pip waiting in vain, if it does. In a sandbox its own /proc is
+// asked first, which has its processes and no others: only if pip waits there, which it
+// rarely does, all of the machine is walked over, whose numbers they are ended by.
+func (k *kin) orphans() []process {
+	if k.mode == Bwrap {
+		base, _ := k.list()
+		if base == "" || len(waitsInVain(base, 1)) == 0 {
+			return nil
+		}
+	}
+	return waitsInVain("/proc", k.first)
+}
+
 // waitsInVain says whether pip, the oldest child of first, waits for a build
 // step that has ended: the step is a zombie, since pip reads its output up to
 // the end before it looks after it, and something that the step left behind
-// holds that output open. These orphans are returned.
-func waitsInVain(first int) []process {
-	children := childTable()
+// holds that output open. These orphans are returned. Processes have the numbers
+// that they have in the /proc at base.
+func waitsInVain(base string, first int) []process {
+	children := childTable(base)
 	mine := children[first]
 	if len(mine) < 2 {
 		return nil
@@ -40,15 +54,11 @@ func waitsInVain(first int) []process {
 	return orphans
 }
 
-// childTable lists every process's children, the oldest first.
-func childTable() map[int][]process {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil // only a malformed pattern
-	}
+// childTable lists the children of every process of a /proc, the oldest first.
+func childTable(base string) map[int][]process {
 	table := map[int][]process{}
-	for _, path := range stats {
-		if p, ok := readStat(path); ok {
+	for _, pid := range pidsIn(base) {
+		if p, ok := readStat(base + "/" + pid + "/stat"); ok {
 			table[p.parent] = append(table[p.parent], p)
 		}
 	}

@@ -54,7 +54,7 @@ func TestChildTable(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Start())
 	found := false
-	for _, p := range childTable()[os.Getpid()] {
+	for _, p := range childTable("/proc")[os.Getpid()] {
 		found = found || (p.pid == cmd.Process.Pid && !p.zombie && p.start > 0)
 	}
 	if !found {

@@ -27,6 +27,9 @@ const certificates = "/etc/ssl/certs/ca-certificates.crt"
 // ErrRoot says that nothing can be built in a root as it is.
 var ErrRoot = errors.New("root cannot be used")
 
+// newRoot is the remedy of a root that is none.
+const newRoot = "make one with `make armroot` (scripts/armroot on a slave), which prints its folder, and name that as the target's root"
+
 // Ask asks the interpreter of a root other than HostRoot what it is, as user, in the
 // sandbox that its builds get: for the Python of the machine itself there is
 // pip.Find. The path is one inside the root; empty, it is /usr/bin/python3. The error
@@ -66,8 +69,8 @@ func ask(ctx context.Context, root, python string, user proc.User) (pip.Python, 
 func (x *box) ask(ctx context.Context) (pip.Python, error) {
 	real, err := InRoot(x.root, x.python.Path)
 	if err != nil {
-		return pip.Python{}, fmt.Errorf("root %s: has no %s: install python3, python3-pip, python3-venv and python3-dev in it, or name another Python",
-			x.root, x.python.Path)
+		return pip.Python{}, fmt.Errorf("root %s: has no %s: chroot %s apt-get install python3 python3-pip python3-venv python3-dev, or name another Python with the target",
+			x.root, x.python.Path, x.root)
 	}
 	// What is to be seen of it, before it can say so itself.
 	inside := strings.TrimPrefix(real, strings.TrimSuffix(x.root, "/"))
@@ -98,7 +101,7 @@ func (b Build) openRoot() (string, error) {
 	}
 	info, err := os.Stat(b.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %s: there is no such folder; make one with debootstrap or mmdebstrap", ErrRoot, b.Root)
+		return "", fmt.Errorf("%w: %s: there is no such folder; %s", ErrRoot, b.Root, newRoot)
 	}
 	if err == nil && !info.IsDir() {
 		err = errors.New("not a folder")
@@ -114,7 +117,7 @@ func (b Build) openRoot() (string, error) {
 		return "", fmt.Errorf("%w: %s: %w; keep it where the build user can go, for example below /var/cache/pinwheel", ErrRoot, b.Root, err)
 	}
 	if _, err := InRoot(real, "/bin/sh"); err != nil {
-		return "", fmt.Errorf("%w: %s: has no /bin/sh, so it is no userland; make one with debootstrap or mmdebstrap", ErrRoot, b.Root)
+		return "", fmt.Errorf("%w: %s: has no /bin/sh, so it is no userland; %s", ErrRoot, b.Root, newRoot)
 	}
 	return real, nil
 }

@@ -170,11 +170,11 @@ func refusedRoots(t *testing.T, dir string) {
 	must(t, os.Mkdir(empty, 0o755))
 	in := func(name string) string { return filepath.Join(dir, name) }
 	tests := []struct{ root, python, want string }{
-		{in("absent"), "", "root cannot be used: " + in("absent") + ": there is no such folder; make one with debootstrap"},
+		{in("absent"), "", "root cannot be used: " + in("absent") + ": there is no such folder; make one with `make armroot`"},
 		{"here", "", "root cannot be used: here: want an absolute path"},
 		{file, "", "root cannot be used: " + file + ": not a folder"},
 		{empty, "", "root cannot be used: " + empty + ": has no /bin/sh"},
-		{in("good"), "/opt/python9", "root " + in("good") + ": has no /opt/python9: install python3"},
+		{in("good"), "/opt/python9", "root " + in("good") + ": has no /opt/python9: chroot " + in("good") + " apt-get install python3"},
 		{in("good"), "python3", "want an absolute path"},
 		{in("good"), "/bin/true", "/bin/true: does not say what it is"},
 		{in("nopip"), "", "root " + in("nopip") + ": /usr/bin/python3: has no pip (apt install python3-pip)"},

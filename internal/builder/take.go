@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"pinwheel/internal/pep"
 )
 
@@ -83,11 +85,50 @@ func (b Build) copyOut(work *os.Root, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(to, from)
+	err = copyData(to, from)
 	if err = errors.Join(err, to.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(path))
 	}
 	return path, nil
+}
+
+// copyData copies what is written of a file and leaves its holes: they were not counted
+// as the build's disk, and a few kB that claim 2 GiB would take so much of ours.
+func copyData(to, from *os.File) error {
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	for at := int64(0); at < info.Size(); {
+		data, hole, err := nextData(from, at)
+		if errors.Is(err, syscall.ENXIO) { // nothing but a hole is left
+			break
+		}
+		if err == nil {
+			_, err = to.Seek(data, io.SeekStart)
+		}
+		if err == nil {
+			_, err = io.CopyN(to, from, hole-data)
+		}
+		if err != nil {
+			return err
+		}
+		at = hole
+	}
+	return to.Truncate(info.Size())
+}
+
+// nextData finds what is written from at on, and where it ends. The file is left at its
+// beginning.
+func nextData(f *os.File, at int64) (data, hole int64, err error) {
+	if data, err = f.Seek(at, unix.SEEK_DATA); err != nil {
+		return 0, 0, err
+	}
+	if hole, err = f.Seek(data, unix.SEEK_HOLE); err != nil {
+		return 0, 0, err
+	}
+	_, err = f.Seek(data, io.SeekStart)
+	return data, hole, err
 }
 
 func openPlain(work *os.Root, path string) (*os.File, error) {

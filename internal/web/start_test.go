@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -22,8 +23,10 @@ func sumOf(s string) string {
 // came by.
 func TestStart(t *testing.T) {
 	t.Parallel()
+	earlier := time.Date(2026, 11, 21, 10, 30, 0, 0, time.FixedZone("CET", 3600))
 	for _, c := range []struct {
 		name, host, proto string
+		counted           *time.Time
 		away              bool
 		want              []string
 		not               []string
@@ -31,6 +34,11 @@ func TestStart(t *testing.T) {
 		{
 			name: "a farm in the house", host: "farm.lan:8080",
 			want: []string{"extra-index-url = http://farm.lan:8080/simple/\ntrusted-host = farm.lan</pre>", "<dd>12</dd>", "<dd>34</dd>", `href="simple/"`, "1.2.3"},
+			not:  []string{"Counted", "not available", "{{", "}}"},
+		},
+		{
+			name: "where counting takes long", host: "localhost", counted: &earlier,
+			want: []string{"<dd>34</dd>\n<dt>Counted</dt><dd>2026-11-21 09:30 UTC</dd>\n</dl>"},
 		},
 		{
 			name: "this machine", host: "127.0.0.1:8080",
@@ -49,8 +57,8 @@ func TestStart(t *testing.T) {
 			want: []string{"http://wheels.example/simple/"}, not: []string{"javascript"},
 		},
 		{
-			name: "a host with signs in it", host: `a"><script>x`,
-			not: []string{"<script>"},
+			name: "a host with signs in it", host: `a"><script>x{{version}}`,
+			want: []string{"&lt;script&gt;x"}, not: []string{"<script>", "x1.2.3"},
 		},
 		{
 			name: "without the database", host: "localhost", away: true,
@@ -59,7 +67,7 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			db := rows{status: store.Status{Counts: store.Counts{Packages: 12, Wheels: 34}}}
+			db := rows{status: store.Status{Counts: store.Counts{Packages: 12, Wheels: 34, Counted: c.counted}}}
 			if c.away {
 				db.away = errors.New("refused")
 			}
