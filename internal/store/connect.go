@@ -103,7 +103,7 @@ const swiftConns = 4
 // other statements are left to it: some have arguments that make them another question.
 func swiftConfig(cfg *pgxpool.Config) *pgxpool.Config {
 	cfg = cfg.Copy()
-	cfg.MaxConns, cfg.MinConns = swiftConns, 0
+	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = swiftConns, 0, 0
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if err := watched(ctx, conn); err != nil {
 			return err
