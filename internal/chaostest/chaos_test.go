@@ -47,6 +47,9 @@ func TestChaos(t *testing.T) {
 		t.Log(f)
 	}
 	w := newWorld(t)
+	if n := w.leftOut(faults); n > 0 {
+		t.Logf("%d of these %d faults are left out: no disk is filled, since only root may mount one for that", n, len(faults))
+	}
 	story := newTeller(w, seed)
 	w.chaos(story, faults)
 	w.settle()
@@ -54,6 +57,26 @@ func TestChaos(t *testing.T) {
 	t.Logf("told: %v; leases by outcome: %s", story.counts, w.outcomes())
 	w.judge(story)
 	t.Logf("programs started: %s", w.starts())
+}
+
+// leftOut counts the faults that cannot happen here.
+func (w *world) leftOut(faults []fault) (n int) {
+	for _, f := range faults {
+		if f.kind == full && !w.disks[f.victim].mounted {
+			n++
+		}
+	}
+	return n
+}
+
+// TestLeftOut: a run as an ordinary user, which passes as well, says what it did not do.
+func TestLeftOut(t *testing.T) {
+	t.Parallel()
+	faults := []fault{{kind: full, victim: "own"}, {kind: full, victim: "folder"}, {kind: kill, victim: "own"}, {kind: full, victim: "folder"}}
+	w := &world{disks: map[string]*disk{"own": {mounted: true}, "folder": {}}}
+	if n := w.leftOut(faults); n != 2 {
+		t.Errorf("%d are left out, want 2", n)
+	}
 }
 
 // chaos lets the index tell and the faults happen, until those are over.

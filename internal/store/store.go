@@ -57,7 +57,7 @@ func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 	// millisecond, so a few connections serve them all.
 	cfg.MaxConns = max(cfg.MaxConns, 16)
 	brief := cfg.Copy()
-	brief.MaxConns, brief.MinConns = briefConns, 0
+	brief.MaxConns, brief.MinConns, brief.MinIdleConns = briefConns, 0, 0
 	cfg.AfterConnect, brief.AfterConnect = watched, plannedOnce
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
