@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"errors"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -93,4 +95,42 @@ func (w *world) dailyRound() {
 	e.Failure, e.Faults = farm.Failure{Cause: farm.SlaveFault, Detail: "disk"}, 1
 	_, err = w.FinishFailed(ctx, e)
 	w.must(err)
+}
+
+// TestOneFailureOfAnOutage: connections that an outage has left behind, of both pools, fail
+// one call together, and not one each.
+func TestOneFailureOfAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ask := func() (err error) {
+		if _, err = w.IssuedTo(t.Context(), "a", "none"); errors.Is(err, farm.ErrNotFound) {
+			_, err = w.Jobs(t.Context(), store.Selector{})
+		}
+		return err
+	}
+	var all sync.WaitGroup
+	for range 8 { // several connections each
+		all.Go(func() {
+			if err := ask(); err != nil {
+				t.Error(err)
+			}
+			if _, _, err := w.NextReading(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	w.must(w.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`))
+	failed := 0
+	for range 20 {
+		if ask() == nil {
+			continue
+		}
+		for failed++; !w.KnowsOfOutage(); {
+			runtime.Gosched()
+		}
+	}
+	if failed > 1 {
+		t.Errorf("%d of 20 calls failed, want one at most", failed)
+	}
 }

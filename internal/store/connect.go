@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -115,6 +116,35 @@ select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('e
 		return fmt.Errorf("have the database keep its plans: %w", err)
 	}
 	return nil
+}
+
+// outages is when a connection was last found to be broken. Those that were made before
+// it are asked, before they are used, whether they are still there: after an outage one
+// call fails of all, and not one for each connection of each pool.
+type outages struct {
+	began time.Time
+	last  atomic.Int64 // since it began
+}
+
+// trusted is how long a connection that is not used is taken to be there.
+const trusted = time.Second
+
+func (o *outages) watch(cfg *pgxpool.Config) {
+	const asked = "pinwheel.asked" // when it was last known to be there
+	cfg.BeforeClose = func(conn *pgx.Conn) {
+		if conn.IsClosed() {
+			o.last.Store(int64(time.Since(o.began)))
+		}
+	}
+	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
+		data := p.Conn.PgConn().CustomData()
+		at, _ := data[asked].(int64)
+		ping := p.IdleDuration > trusted || at <= o.last.Load()
+		if ping {
+			data[asked] = int64(time.Since(o.began))
+		}
+		return ping
+	}
 }
 
 // SQLSTATE codes by which a server refuses a connection.

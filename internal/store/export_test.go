@@ -124,6 +124,10 @@ func (s *Store) ClaimTogetherIn(ctx context.Context, tx pgx.Tx, reqs ...ClaimReq
 	return leasesOf(list)
 }
 
+// KnowsOfOutage says whether a connection was found to be broken; a pool is told a moment
+// after whoever used it.
+func (s *Store) KnowsOfOutage() bool { return s.outages.last.Load() > 0 }
+
 // OpenExplained is Open with what the server says of the statements of the brief pool.
 func OpenExplained(ctx context.Context, dsn string, hear func(string)) (*Store, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)

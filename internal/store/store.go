@@ -22,6 +22,7 @@ import (
 type Store struct {
 	pool     *pgxpool.Pool
 	brief    *pgxpool.Pool // of statements that come all the time, see plannedOnce
+	outages  *outages
 	heads    heads
 	needs    *needs
 	left     leftover
@@ -59,6 +60,9 @@ func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 	brief := cfg.Copy()
 	brief.MaxConns, brief.MinConns, brief.MinIdleConns = briefConns, 0, 0
 	cfg.AfterConnect, brief.AfterConnect = watched, plannedOnce
+	o := &outages{began: time.Now()}
+	o.watch(cfg)
+	o.watch(brief)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, explain(err)
@@ -69,7 +73,7 @@ func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 		return nil, explain(err)
 	}
 	s := &Store{
-		pool: pool, brief: briefly, needs: newNeeds(),
+		pool: pool, brief: briefly, outages: o, needs: newNeeds(),
 		failing: turns[*failing]{most: failedTogether}, arriving: turns[*arriving]{most: builtTogether},
 		claiming: turns[*claiming]{most: claimsTogether}, claimWithin: claimWithin,
 	}

@@ -86,13 +86,7 @@ func (d *DB) Absent() (back func()) {
 	}
 	do(`alter database ` + name + ` allow_connections false`)
 	do(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '` + name + `'`)
-	return func() {
-		do(`alter database ` + name + ` allow_connections true`)
-		// A pool trusts for a second what it has not used since. Here nothing lasts that long.
-		for d.Store.Ping(d.t.Context()) != nil && d.t.Context().Err() == nil {
-			continue
-		}
-	}
+	return func() { do(`alter database ` + name + ` allow_connections true`) }
 }
 
 // Queue makes a job for version 1.0 of a package.
