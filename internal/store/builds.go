@@ -103,7 +103,7 @@ func (s *Store) issuedTo(ctx context.Context, list []*asking) {
 	for i, a := range list {
 		tokens[i] = a.token
 	}
-	rows, err := s.swift.Query(ctx, q, tokens)
+	rows, err := s.pool.Query(ctx, q, tokens)
 	var found []Issued
 	if err == nil {
 		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (Issued, error) { return scanIssued(r) })

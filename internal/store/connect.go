@@ -93,11 +93,11 @@ select set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_
 	return nil
 }
 
-// swiftConns is enough: claims take turns, and so do those who ask whose a lease is.
+// swiftConns is enough: claims take turns.
 const swiftConns = 4
 
-// swiftConfig is for statements that are sent for every build and were written to have
-// one plan for all arguments. To plan them anew costs two to six times what they do, and
+// swiftConfig is for claims, which are sent for every build and were written to have one
+// plan for all arguments. To plan them anew costs three to four times what they do, and
 // Postgres does so each time: it thinks a list of unknown length longer than the one that
 // it is given, and so every plan for that one better than the one that it could keep. All
 // other statements are left to it: some have arguments that make them another question.

@@ -21,7 +21,7 @@ import (
 // Store is a pool of connections to one farm's database.
 type Store struct {
 	pool     *pgxpool.Pool
-	swift    *pgxpool.Pool // for what is asked for every build, see swiftConfig
+	swift    *pgxpool.Pool // for claims, see swiftConfig
 	heads    heads
 	needs    *needs
 	left     leftover
