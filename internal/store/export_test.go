@@ -15,8 +15,8 @@ import (
 // ClaimGroupSQL claims for so many slaves.
 func ClaimGroupSQL(slaves int) string { return claimFor(slaves) }
 
-// Replanned are the statements of a claim and of a report's first question that were planned
-// anew for their arguments, and how often any of them was sent.
+// Replanned are the statements of claims that were planned anew for their arguments, and
+// how often any of them was sent.
 func (s *Store) Replanned(ctx context.Context) (replanned []string, sent int64, err error) {
 	for _, conn := range s.brief.AcquireAllIdle(ctx) {
 		defer conn.Release()
