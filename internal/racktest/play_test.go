@@ -27,6 +27,7 @@ const (
 	// patience bounds every wait; a test that passes never waits so long.
 	patience = 5 * time.Minute
 
+	leader      = "farm" // the master's machine
 	farmName    = "farm.example"
 	farmAddress = "fd00:77::10"
 	deskAddress = "fd00:77::1"
@@ -47,8 +48,14 @@ type rack struct {
 	desk     *hosttest.Host
 	machines map[string]*machine
 	hosts    map[string]map[string]any // variables of the slaves in the inventory
-	played   []string                  // what was played, as usage has it
+	lead     string                    // the master's machine in the inventory
+	building chan struct{}             // closed once all programs are built that were wanted so far
+	releases releases
+	played   []string // what was played, as usage has it
 }
+
+// releases are programs, each in a folder that is waited for.
+type releases struct{ first, old, next, newest func() string }
 
 // newRack is a rack without machines.
 func newRack(t *testing.T) *rack {
@@ -69,7 +76,7 @@ func newRack(t *testing.T) *rack {
 	})
 	dir := temp.Path
 	r := &rack{t: t, dir: dir, tools: tools, root: root, key: filepath.Join(dir, "key"), known: filepath.Join(dir, "known_hosts"),
-		index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
+		lead: leader, index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
 	r.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", r.key)
 	proxy := newMirror(t)
 	r.mirror = proxy.URL
@@ -126,21 +133,49 @@ func (r *rack) knows(line string) {
 	}
 }
 
-// build makes the programs in a folder of the operator's.
-func (r *rack) build(folder, version string, more []string, programs ...string) string {
+// build makes programs in a folder of the operator's, aside, after those that were wanted
+// before; wait returns the folder.
+func (r *rack) build(folder, version string, more []string, programs ...string) (wait func() string) {
 	r.t.Helper()
 	dir := filepath.Join(r.dir, folder)
 	r.mkdir(dir, 0o755)
-	for _, p := range programs {
-		argv := append([]string{"build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w -X pinwheel/internal/cli.version=" + version,
-			"-o", filepath.Join(dir, "pinwheel-"+p)}, more...)
-		cmd := exec.CommandContext(r.t.Context(), "go", append(argv, "pinwheel/cmd/"+p)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			r.t.Fatalf("go build: %v\n%s", err, out)
+	var said bytes.Buffer
+	done, before := make(chan struct{}), r.building
+	r.building = done
+	var err error
+	go func() {
+		defer close(done)
+		if before != nil {
+			<-before
 		}
+		for _, p := range programs {
+			// They are wanted later: what is tried meanwhile goes first.
+			argv := append([]string{"-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w -X pinwheel/internal/cli.version=" + version,
+				"-o", filepath.Join(dir, "pinwheel-"+p)}, more...)
+			cmd := exec.CommandContext(r.t.Context(), "nice", append(argv, "pinwheel/cmd/"+p)...)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err == nil {
+				err = cmd.Run()
+			}
+		}
+	}()
+	r.t.Cleanup(func() { <-done })
+	return func() string {
+		r.t.Helper()
+		if <-done; err != nil {
+			r.t.Fatalf("go build: %v\n%s", err, said.String())
+		}
+		return dir
 	}
-	return dir
+}
+
+// step tells how long a part of the test took.
+func (r *rack) step(name string, do func()) {
+	r.t.Helper()
+	began := time.Now()
+	do()
+	r.t.Logf("== %s: %.0f s", name, time.Since(began).Seconds())
 }
 
 // inventory writes the inventory with these slaves, and returns its path.
@@ -148,7 +183,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	r.t.Helper()
 	all := map[string]any{
 		"farm_host": farmName, "farm_targets": []string{r.target()},
-		"ansible_user": "root", "ansible_ssh_private_key_file": r.key,
+		"ansible_user": "root", "ansible_python_interpreter": quickPython, "ansible_ssh_private_key_file": r.key,
 		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
 		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
 		"farm_names":              []string{"DNS:" + farmName, "IP:" + farmAddress},
@@ -160,7 +195,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"all":      map[string]any{"vars": all},
-		"master":   map[string]any{"hosts": map[string]any{"farm": r.reach("farm", nil)}},
+		"master":   map[string]any{"hosts": map[string]any{r.lead: r.reach(r.lead, nil)}},
 		"database": map[string]any{"children": map[string]any{"master": map[string]any{}}},
 		"web":      map[string]any{"children": map[string]any{"master": map[string]any{}}},
 		"slaves":   map[string]any{"hosts": hosts},
@@ -270,6 +305,25 @@ func (p played) idle() {
 	}
 }
 
+var (
+	aTask   = regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[(.*)\] \*+\n$`)
+	aChange = regexp.MustCompile(`^changed: \[([^\] ]+)`)
+)
+
+// changes are the tasks that changed something, by machine.
+func (p played) changes() map[string][]string {
+	all, task := map[string][]string{}, ""
+	for line := range strings.Lines(p.text) {
+		if m := aTask.FindStringSubmatch(line); m != nil {
+			task = m[1]
+		}
+		if m := aChange.FindStringSubmatch(line); m != nil && !slices.Contains(all[m[1]], task) {
+			all[m[1]] = append(all[m[1]], task)
+		}
+	}
+	return all
+}
+
 // says wants one line of the play that has all the words, and says of whom.
 func (p played) says(of string, words ...string) {
 	p.t.Helper()
@@ -315,5 +369,5 @@ func (r *rack) until(ok func() bool) bool {
 // asked is a command of the master, on its machine.
 func (r *rack) asked(command string) string {
 	r.t.Helper()
-	return r.machines["farm"].do(fmt.Sprintf("cd / && runuser -u pinwheel -- pinwheel-master %s --config /etc/pinwheel/master.toml", command))
+	return r.machines[leader].do(fmt.Sprintf("cd / && runuser -u pinwheel -- pinwheel-master %s --config /etc/pinwheel/master.toml", command))
 }
