@@ -35,27 +35,25 @@ const (
 
 // rack is the machines, and the desk of the operator, whose network has them.
 type rack struct {
-	t        *testing.T
-	dir      string   // of the operator
-	tools    string   // the folder with ansible-playbook
-	root     string   // the bare Debian
-	key      string   // the operator's
-	known    string   // known_hosts
-	mirror   string   // of Debian, as machines reach it
-	env      []string // of the operator, beside the usual
-	index    *pypitest.Server
-	lent     []string // addresses of this process's loopback
-	desk     *hosttest.Host
-	machines map[string]*machine
-	hosts    map[string]map[string]any // variables of the slaves in the inventory
-	lead     string                    // the master's machine in the inventory
-	building chan struct{}             // closed once all programs are built that were wanted so far
-	releases releases
-	played   []string // what was played, as usage has it
+	t           *testing.T
+	dir         string   // of the operator
+	tools       string   // the folder with ansible-playbook
+	root        string   // the bare Debian
+	key         string   // the operator's
+	known       string   // known_hosts
+	mirror      string   // of Debian, as machines reach it
+	env         []string // of the operator, beside the usual
+	index       *pypitest.Server
+	lent        []string // addresses of this process's loopback
+	desk        *hosttest.Host
+	machines    map[string]*machine
+	hosts       map[string]map[string]any // variables of the slaves in the inventory
+	lead        string                    // the master's machine in the inventory
+	inventories int
+	building    chan struct{} // closed once all programs are built that were wanted so far
+	releases    releases
+	played      []string // what was played, as usage has it
 }
-
-// releases are programs, each in a folder that is waited for.
-type releases struct{ first, old, next, newest func() string }
 
 // newRack is a rack without machines.
 func newRack(t *testing.T) *rack {
@@ -133,43 +131,6 @@ func (r *rack) knows(line string) {
 	}
 }
 
-// build makes programs in a folder of the operator's, aside, after those that were wanted
-// before; wait returns the folder.
-func (r *rack) build(folder, version string, more []string, programs ...string) (wait func() string) {
-	r.t.Helper()
-	dir := filepath.Join(r.dir, folder)
-	r.mkdir(dir, 0o755)
-	var said bytes.Buffer
-	done, before := make(chan struct{}), r.building
-	r.building = done
-	var err error
-	go func() {
-		defer close(done)
-		if before != nil {
-			<-before
-		}
-		for _, p := range programs {
-			// They are wanted later: what is tried meanwhile goes first.
-			argv := append([]string{"-n", "5", "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w -X pinwheel/internal/cli.version=" + version,
-				"-o", filepath.Join(dir, "pinwheel-"+p)}, more...)
-			cmd := exec.CommandContext(r.t.Context(), "nice", append(argv, "pinwheel/cmd/"+p)...)
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-			cmd.Stdout, cmd.Stderr = &said, &said
-			if err == nil {
-				err = cmd.Run()
-			}
-		}
-	}()
-	r.t.Cleanup(func() { <-done })
-	return func() string {
-		r.t.Helper()
-		if <-done; err != nil {
-			r.t.Fatalf("go build: %v\n%s", err, said.String())
-		}
-		return dir
-	}
-}
-
 // step tells how long a part of the test took.
 func (r *rack) step(name string, do func()) {
 	r.t.Helper()
@@ -184,7 +145,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	all := map[string]any{
 		"farm_host": farmName, "farm_targets": []string{r.target()},
 		"ansible_user": "root", "ansible_python_interpreter": quickPython, "ansible_ssh_private_key_file": r.key,
-		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
+		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=60",
 		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
 		"farm_names":              []string{"DNS:" + farmName, "IP:" + farmAddress},
 	}
@@ -203,7 +164,8 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	path := filepath.Join(r.dir, "inventory.json")
+	r.inventories++ // a play may still read the one before
+	path := filepath.Join(r.dir, fmt.Sprintf("inventory-%d.json", r.inventories))
 	r.write(path, string(text), 0o600)
 	return path
 }
@@ -249,30 +211,56 @@ var aRecap = regexp.MustCompile(`(?m)^(\S+) +: ok=(\d+) +changed=(\d+) +unreacha
 // play runs a playbook as the operator does, to its end.
 func (r *rack) play(book string, args ...string) played {
 	r.t.Helper()
+	return r.start(book, args...)()
+}
+
+// start is play for what goes on beside other things; wait waits for its end.
+func (r *rack) start(book string, args ...string) (wait func() played) {
+	r.t.Helper()
 	folder, err := filepath.Abs("../../ansible")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience)
-	defer cancel()
-	// In a PID namespace of its own: the connections that ssh keeps open end with it.
 	r.played = append(r.played, usage(book+" "+strings.Join(args, " ")))
+	// In a PID namespace and a home of its own: the connections that ssh keeps open end with it.
+	home := filepath.Join(r.dir, fmt.Sprintf("home-%d", len(r.played)))
+	r.mkdir(home, 0o700)
 	argv := append([]string{"--pid", "--mount-proc", "--fork", "--kill-child", "--", filepath.Join(r.tools, "ansible-playbook"), filepath.Join(folder, book)}, args...)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 5*patience)
 	cmd := exec.CommandContext(ctx, "unshare", argv...)
 	cmd.Dir = r.dir
-	cmd.Env = []string{"PATH=" + r.tools + ":" + os.Getenv("PATH"), "HOME=" + r.dir, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG=" + filepath.Join(folder, "ansible.cfg"),
-		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + r.dir, "TZ=DESK-5:45"}
+	cmd.Env = []string{"PATH=" + r.tools + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG=" + filepath.Join(folder, "ansible.cfg"),
+		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + home, "TZ=DESK-5:45"}
 	cmd.Env = append(cmd.Env, r.env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p := played{t: r.t, what: book + " " + strings.Join(args, " "), recap: map[string]tally{}}
 	began := time.Now()
 	r.desk.Run(func() { err = cmd.Start() })
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	_ = cmd.Wait() // the exit code tells
-	p := played{t: r.t, what: book + " " + strings.Join(args, " "), code: cmd.ProcessState.ExitCode(), text: out.String(), recap: map[string]tally{}, took: time.Since(began)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		_ = cmd.Wait() // the exit code tells
+		p.took = time.Since(began)
+	}()
+	r.t.Cleanup(func() { <-ended })
+	return func() played {
+		r.t.Helper()
+		<-ended
+		p.code, p.text = cmd.ProcessState.ExitCode(), out.String()
+		p.read()
+		r.t.Logf("%s: exit status %d after %.1f s, %v", p.what, p.code, p.took.Seconds(), p.recap)
+		return p
+	}
+}
+
+// read takes the recap out of what the play said.
+func (p *played) read() {
 	for _, m := range aRecap.FindAllStringSubmatch(p.text, -1) {
 		var n [4]int
 		for i := range n {
@@ -280,8 +268,6 @@ func (r *rack) play(book string, args ...string) played {
 		}
 		p.recap[m[1]] = tally{n[0], n[1], n[2], n[3]}
 	}
-	r.t.Logf("%s: exit status %d after %.1f s, %v", p.what, p.code, p.took.Seconds(), p.recap)
-	return p
 }
 
 // well wants a play without any failure.

@@ -1,9 +1,6 @@
 package racktest
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"pinwheel/internal/pypitest"
@@ -13,6 +10,7 @@ import (
 // is paused by a person.
 func (r *rack) upgrade(vars map[string]any) {
 	r.t.Helper()
+	idle := r.start("site.yml", "-i", r.inventory(vars, "pi-01"), "--check", "--diff") // meanwhile: all is as it was
 	next := r.releases.next()
 	kernel := r.processor().kernel
 	vars["farm_programs"] = map[string]string{kernel: next}
@@ -20,17 +18,17 @@ func (r *rack) upgrade(vars map[string]any) {
 	p.says("farm", "farm: "+next+"/pinwheel-master is not the program of farm_checksums")
 	vars["farm_checksums"] = map[string]string{kernel + "/pinwheel-master": r.sum(next + "/pinwheel-master"), kernel + "/pinwheel-slave": r.sum(next + "/pinwheel-slave")}
 	r.play("upgrade.yml", "-i", r.inventory(vars, "pi-01"), "--check").well()
+	idle().idle()
 	r.has("1.0.0", "pi-01", "pi-02")
 	r.serves("pi-01", "pi-02")
 	r.asked("slaves pause pi-02")
 	g := r.hold("held")
 	g.Await(patience)
-	ended := make(chan played, 1)
-	go func() { ended <- r.play("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02")) }()
+	ended := r.start("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02"))
 	r.eventually("pi-01 is to be replaced", func() bool { return r.slaves()["pi-01"].Paused })
 	r.has("1.0.0", "pi-01") // it is not replaced under its build
 	g.Open()
-	(<-ended).well()
+	ended().well()
 	r.built("held", "1.0")
 	if n := g.Asked(); n != 1 {
 		r.t.Errorf("the build that was under way was begun %d times", n)
@@ -49,11 +47,10 @@ func (r *rack) together(vars map[string]any) {
 	vars["slave_program_file"] = r.releases.newest() + "/pinwheel-slave"
 	g := r.hold("first", "second")
 	r.eventually("both build", func() bool { return g.Asked() == 2 })
-	ended := make(chan played, 1)
-	go func() { ended <- r.play("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02"), "-e", "at_once=2") }()
+	ended := r.start("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02"), "-e", "at_once=2")
 	r.eventually("both are to be replaced", func() bool { s := r.slaves(); return s["pi-01"].Paused && s["pi-02"].Paused })
 	g.Open()
-	p := (<-ended).well()
+	p := ended().well()
 	if c := p.recap[leader]; c.changed != 0 {
 		r.t.Errorf("of the master, which is as it was, %d things were changed:\n%s", c.changed, p.text)
 	}
@@ -97,39 +94,13 @@ func (r *rack) has(version string, names ...string) {
 func (r *rack) noWorse(vars map[string]any) {
 	r.t.Helper()
 	delete(vars, "farm_checksums")
-	vars["slave_program_file"], vars["slave_heard_within"] = r.releases.old()+"/pinwheel-slave", 10
+	vars["slave_program_file"] = r.releases.old() + "/pinwheel-slave"
 	p := r.play("upgrade.yml", "-i", r.inventory(vars, "pi-01", "pi-02"))
 	delete(vars, "slave_program_file")
-	delete(vars, "slave_heard_within")
 	if p.code == 0 {
 		r.t.Errorf("a program of another protocol is taken:\n%s", p.text)
 	}
 	p.says("pi-01", "protocol", "the one before is back")
 	r.has("1.1.0", "pi-01", "pi-02")
 	r.serves("pi-01", "pi-02")
-}
-
-// otherProtocol are the flags of a build whose program speaks protocol 0.
-func (r *rack) otherProtocol() []string {
-	r.t.Helper()
-	source, err := filepath.Abs("../bus/message.go")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	text, err := os.ReadFile(source)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	old := strings.Replace(string(text), "const Protocol = ", "const Protocol = -1 + ", 1)
-	if old == string(text) {
-		r.t.Fatalf("%s has no constant Protocol", source)
-	}
-	replaced, overlay := filepath.Join(r.dir, "old.go"), filepath.Join(r.dir, "overlay.json")
-	r.write(replaced, old, 0o644)
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {source: replaced}})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.write(overlay, string(list), 0o644)
-	return []string{"-overlay", overlay}
 }
