@@ -31,7 +31,7 @@ FLAGS_slave   = -tags nethttpomithttp2 $(INLINE)
 FLAGS_monitor = $(INLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-arm armroot test-ansible stories chaos real simulate check check-ansible cross program man bench clean \
+.PHONY: help build demo test test-arm armroot test-ansible acceptance stories chaos real simulate check check-ansible cross program man bench clean \
         setup setup-arm setup-ansible setup-emulator \
         check-format check-vet check-lint check-table check-tidy check-race FORCE
 
@@ -62,10 +62,17 @@ armroot: setup-arm ## make a 32-bit ARM userland for slaves, once, and print its
 test-arm: setup setup-arm ## let a farm build for 32-bit ARM, and pip install there
 	@root=$$(scripts/armroot) && PINWHEEL_ARM_ROOT="$$root" $(GO) test -count=1 -timeout 30m -v $(TESTFLAGS) ./internal/armtest
 
+# Both have to be fetched, so at the same time; what becomes of the one is asked again.
+MACHINES = scripts/ansible-tools >/dev/null & root=$$(scripts/hostroot) && wait && tools=$$(scripts/ansible-tools)
+ON_THEM  = PINWHEEL_ANSIBLE="$$tools" PINWHEEL_HOST_ROOT="$$root" $(GO) test -count=1 -timeout 60m -v $(TESTFLAGS)
+
 # The machines are namespaces of this one, which only root can make.
 test-ansible: setup setup-ansible ## put a farm on a rack of bare machines with the plays, and work with it
-	@tools=$$(scripts/ansible-tools) && root=$$(scripts/hostroot) && PINWHEEL_ANSIBLE="$$tools" PINWHEEL_HOST_ROOT="$$root" \
-		$(GO) test -count=1 -timeout 20m -v $(TESTFLAGS) ./internal/racktest
+	@$(MACHINES) && $(ON_THEM) ./internal/racktest
+
+# Of the machines only the userland that the slave builds in is ARM's, and that of pip.
+acceptance: setup setup-arm setup-ansible ## put a farm for 32-bit ARM on bare machines, down to the wheel that pip takes there
+	@$(MACHINES) && arm=$$(scripts/armroot) && PINWHEEL_ARM_ROOT="$$arm" $(ON_THEM) -run 'TestAcceptance$$' ./internal/racktest
 
 # Half an hour on two cores. STORYSEED=N begins with another seed.
 STORIES   ?= 10000

@@ -30,20 +30,21 @@ func newSlaves() *cobra.Command {
 
 func newSlavesList() *cobra.Command {
 	return newListing(&cobra.Command{
-		Use:     "list",
-		Short:   "List who is enrolled, and what they do",
-		Long:    "list shows every name that was enrolled, the revoked too, when it was last heard, and what it does.",
+		Use:   "list",
+		Short: "List who is enrolled, and what they do",
+		Long: `list shows every name that was enrolled, the revoked too, the version of its program,
+when it was last heard, and what it does.`,
 		Example: "  master slaves list --json",
 	}, listing[store.SlaveRow]{
 		Key:  "slaves",
 		Rows: func(ctx context.Context, st *store.Store) ([]store.SlaveRow, error) { return st.Slaves(ctx) },
-		Head: []string{"NAME", "ROLE", "STATE", "LAST SEEN", "DOING"},
+		Head: []string{"NAME", "ROLE", "STATE", "VERSION", "LAST SEEN", "DOING"},
 		Line: func(s store.SlaveRow) []string {
 			doing := slaveDoing(s)
 			if doing == slaveState(s) { // that is said
 				doing = dash("")
 			}
-			return []string{s.Name, string(s.Role), slaveState(s), ago(s.LastSeen), doing}
+			return []string{s.Name, string(s.Role), slaveState(s), dash(s.Version), ago(s.LastSeen), doing}
 		},
 	})
 }

@@ -67,6 +67,11 @@ func parseMode(s string) (builder.Mode, error) {
 	return m, nil
 }
 
+// greetWithin is how long a start waits for the master's word. Who is refused, for example for
+// its protocol, ends before, and so its start has failed. A master that is away longer is no
+// fault of the slave, which waits for it, started.
+const greetWithin = 10 * time.Second
+
 // gcPercent is how much garbage there may be, in percent of what is in use.
 const gcPercent = 25
 
@@ -95,7 +100,7 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	defer boss.Feed(abandon, func(context.Context) error { return vitals.Check() })()
 	d := doctor{set: s, mode: mode, now: now, python: targets[0].Python, trust: trust}
 	interview(log, d.examineMachine(drain))
-	boss.Ready("looking for the farm at " + hidden(s.NATSURL))
+	ready := boss.ReadyWithin(drain, greetWithin, "looking for the farm at "+hidden(s.NATSURL))
 	defer context.AfterFunc(drain, func() { boss.Stopping("the build under way ends, and is reported") })()
 	// Wait: a slave that starts before its master is no error.
 	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", TLS: trust, Log: log, Wait: true})
@@ -104,7 +109,7 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	}
 	defer conn.Close()
 	d.conn = conn
-	observe, wait := d.onceGreeted(drain, log, boss)
+	observe, wait := d.onceGreeted(drain, log, ready)
 	defer wait()
 	a, err := agent.New(drain, agent.Config{
 		Conn: conn, StateDir: s.StateDir, Targets: targets, Broken: broken, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now,
@@ -121,10 +126,10 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 
 // onceGreeted asks the neighbours when the master has told where they are, beside the
 // work; wait returns when that is done.
-func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger, boss *service.Supervisor) (observe func(agent.Step, string), wait func()) {
+func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger, ready func(status string)) (observe func(agent.Step, string), wait func()) {
 	var asking sync.WaitGroup
 	once := sync.OnceFunc(func() {
-		boss.Status("building for the farm at " + hidden(d.set.NATSURL))
+		ready("building for the farm at " + hidden(d.set.NATSURL))
 		asking.Go(func() {
 			interview(log, d.examineNetwork(ctx))
 			rest() // what the start took, nothing takes again

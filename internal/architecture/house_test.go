@@ -58,6 +58,7 @@ func skipsWithReason() map[string][]string {
 		"internal/embedpg/parts_test.go": {"no Postgres is installed here (%s)"}, // then the wheel's is tested
 		"internal/embedpg/wheel_test.go": {"there is no wheel for this processor",
 			"the index that pip uses here does not give the wheel: %v"}, // then an installed one is tested
+		"internal/racktest/arm_test.go": {"PINWHEEL_ARM_ROOT is not set: `make acceptance` sets it"},
 		"internal/racktest/play_test.go": {
 			"PINWHEEL_ANSIBLE and PINWHEEL_HOST_ROOT are not set: `make test-ansible` sets them"},
 		"internal/racktest/hostedpi_test.go": {"PINWHEEL_ANSIBLE is not set: `make test-ansible` sets it"},

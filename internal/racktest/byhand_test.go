@@ -47,12 +47,12 @@ func (m *machine) begin(env, line, word string) (end func()) {
 }
 
 // terminal looks at the farm as the manual says, on a screen and without one.
-func (r *rack) terminal(b *book, programs string) {
+func (r *rack) terminal(b *book) {
 	r.t.Helper()
 	const trust = "TERM=xterm PINWHEEL_TLS_CA=/usr/local/share/ca-certificates/pinwheel-farm.crt"
 	lines := b.lines("On a terminal", 4)
 	m := r.machines["farm"]
-	m.put(programs+"/pinwheel-monitor", "/usr/local/bin/pinwheel-monitor", 0o755)
+	m.put(r.releases.first()+"/pinwheel-monitor", "/usr/local/bin/pinwheel-monitor", 0o755)
 	m.put("testdata/keys", "/usr/local/bin/keys", 0o755)
 	m.typed(playedFarm, lines[0])
 	// The screen is there once it says that it is live.
@@ -77,7 +77,7 @@ func (r *rack) fit(b *book) {
 
 // byHand makes another farm of what the plays left, without them: from units and an empty
 // file of settings, then with figures, then with certificates of one's own.
-func (r *rack) byHand(b *book, programs string) {
+func (r *rack) byHand(b *book) {
 	r.t.Helper()
 	m := r.machines["farm"]
 	m.do("systemctl stop pinwheel-audit.timer pinwheel-master nginx && systemctl disable pinwheel-audit.timer pinwheel-master && rm -r /var/lib/pinwheel")
@@ -93,12 +93,12 @@ func (r *rack) byHand(b *book, programs string) {
 for page, want in ("metrics", "pinwheel_database_up 1"), ("healthz", ""), ("readyz", ""), ("debug/pprof/heap?debug=1", "heap profile"):
     assert want in u.urlopen("http://127.0.0.1:9170/" + page, timeout=20).read().decode(), page'`)
 	end()
-	r.secureByHand(b, programs)
+	r.secureByHand(b)
 }
 
 // secureByHand makes certificates as the manual says, and takes a wheel from the first
 // command to pip by them.
-func (r *rack) secureByHand(b *book, programs string) {
+func (r *rack) secureByHand(b *book) {
 	r.t.Helper()
 	farm, pi := r.machines["farm"], r.machines["pi-02"]
 	for _, script := range b.scripts("TLS", 2) {
@@ -121,11 +121,9 @@ func (r *rack) secureByHand(b *book, programs string) {
 			r.t.Fatalf("%v: %s", err, out)
 		}
 	}
-	pi.put(programs+"/pinwheel-slave", "/usr/local/bin/pinwheel-slave", 0o755)
+	pi.put(r.releases.first()+"/pinwheel-slave", "/usr/local/bin/pinwheel-slave", 0o755)
 	endPi := pi.begin("", lines[1], "the master knows us")
-	r.eventually("a wheel of markupsafe is on its page", func() bool {
-		return farm.do("cat /var/lib/pinwheel/site/simple/markupsafe/index.html 2>/dev/null | grep -c '\\.whl' || true") != "0\n"
-	})
+	r.eventually("a wheel of markupsafe is on its page", func() bool { return r.paged("markupsafe") })
 	out := pi.do("python3 -m venv " + hand + "/venv && PATH=" + hand + "/venv/bin:$PATH && " + lines[2])
 	if !strings.Contains(out, "https://farm.example:7070/simple/markupsafe/") {
 		r.t.Errorf("pip did not take the farm's wheel:\n%s", out)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"pinwheel/internal/hosttest"
@@ -23,12 +24,19 @@ type machine struct {
 	log     *hosttest.Lines // of its sshd
 }
 
-// sick is what is wrong with a machine from the start.
+// sick is what is wrong with a machine from the start, or odd.
 type sick struct {
 	clock string // of libfaketime: "+2d"
 	disk  string // its size, instead of the usual
 	zone  string // its time zone, instead of UTC
+	other string // a root of 32-bit ARM, of which it has a copy at otherRoot
 }
+
+// otherRoot is where a machine has its root of another kind.
+const otherRoot = "/var/cache/pinwheel/roots/other"
+
+// quickPython is the machine's Python for ansible; builds and everybody else have the usual one.
+const quickPython = "/usr/local/lib/rack/python3"
 
 // usualDisk is room for compilers, Postgres and builds; only what is written is taken.
 const usualDisk = "4g"
@@ -51,7 +59,7 @@ func (r *rack) add(name string, number, port int, s sick) *machine {
 		r.t.Fatal(err)
 	}
 	cmd := exec.Command("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--",
-		script, r.root, name, size, files, fmt.Sprint(port))
+		script, r.root, name, size, files, fmt.Sprint(port), s.other)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
 	cmd.Stdout, cmd.Stderr = m.log, m.log
 	// It dies with the thread of its host, and so with this process.
@@ -103,7 +111,7 @@ func (m *machine) files(s sick) string {
 	write("root/.ssh/authorized_keys", string(authorized), 0o600)
 	write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"+farmAddress+" "+farmName+"\n", 0o644)
 	write("etc/resolv.conf", "", 0o644)
-	write("etc/apt/apt.conf.d/90rack", `Acquire::http::Proxy "`+m.r.mirror+`"; Acquire::Languages "none"; APT::Sandbox::User "root";`+"\n", 0o644)
+	write("etc/apt/apt.conf.d/90rack", `Acquire::http::Proxy "`+m.r.mirror+`"; Acquire::Languages "none"; APT::Sandbox::User "root"; Acquire::Retries "3";`+"\n", 0o644)
 	write("etc/dpkg/dpkg.cfg.d/rack", "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/locale/*\n", 0o644)
 	// As on a Raspberry Pi OS, where pip knows the farm's upstream without being told.
 	write("etc/pip.conf", "[global]\nindex-url = "+m.r.index.URL()+"\n", 0o644)
@@ -116,6 +124,12 @@ func (m *machine) files(s sick) string {
 	for _, path := range []string{"usr/local/bin/systemctl", "usr/local/bin/journalctl", "usr/local/sbin/init"} {
 		write(path, string(standIn), 0o755)
 	}
+	quick, err := os.ReadFile("testdata/sitecustomize.py")
+	if err != nil {
+		m.r.t.Fatal(err)
+	}
+	write(strings.TrimPrefix(quickPython, "/"), "#!/bin/sh\nPYTHONPATH=${0%/*} exec /usr/bin/python3 \"$@\"\n", 0o755)
+	write(filepath.Join(filepath.Dir(quickPython), "sitecustomize.py"), string(quick), 0o644)
 	if s.clock != "" {
 		write("etc/faketimerc", s.clock+"\n", 0o644)
 		write("etc/ld.so.preload", "/usr/lib/"+m.r.processor().library+"/faketime/libfaketime.so.1\n", 0o644)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -18,19 +19,22 @@ import (
 const debs = "/var/cache/pinwheel/debs"
 
 // mirror is the machines' way to this machine's Debian mirror: a proxy for apt.
-type mirror struct{ t *testing.T }
+type mirror struct {
+	t      *testing.T
+	coming sync.Map // a *sync.Mutex for each file, of which several machines may want the first copy
+}
 
 func newMirror(t *testing.T) *httptest.Server {
 	t.Helper()
 	if err := os.MkdirAll(debs, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(mirror{t})
+	s := httptest.NewServer(&mirror{t: t})
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	return s
 }
 
-func (m mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || r.URL.Host == "" {
 		http.Error(w, "this is a proxy for apt, by http", http.StatusMethodNotAllowed)
 		return
@@ -68,16 +72,24 @@ func fetch(r *http.Request, headers ...string) (*http.Response, error) {
 }
 
 // deb serves a package from the cache, into which it comes whole or not at all.
-func (m mirror) deb(w http.ResponseWriter, r *http.Request) {
+func (m *mirror) deb(w http.ResponseWriter, r *http.Request) {
 	sum := sha256.Sum256([]byte(r.URL.String()))
 	path := filepath.Join(debs, hex.EncodeToString(sum[:12])+"-"+filepath.Base(r.URL.Path))
-	if _, err := os.Stat(path); err != nil {
-		if err := keep(r, path); err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
+	if err := m.have(r, path); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
 	}
 	http.ServeFile(w, r, path)
+}
+
+func (m *mirror) have(r *http.Request, path string) error {
+	one, _ := m.coming.LoadOrStore(path, &sync.Mutex{})
+	one.(*sync.Mutex).Lock()
+	defer one.(*sync.Mutex).Unlock()
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	return keep(r, path)
 }
 
 func keep(r *http.Request, path string) error {

@@ -27,6 +27,7 @@ const (
 	// patience bounds every wait; a test that passes never waits so long.
 	patience = 5 * time.Minute
 
+	leader      = "farm" // the master's machine
 	farmName    = "farm.example"
 	farmAddress = "fd00:77::10"
 	deskAddress = "fd00:77::1"
@@ -34,20 +35,24 @@ const (
 
 // rack is the machines, and the desk of the operator, whose network has them.
 type rack struct {
-	t        *testing.T
-	dir      string   // of the operator
-	tools    string   // the folder with ansible-playbook
-	root     string   // the bare Debian
-	key      string   // the operator's
-	known    string   // known_hosts
-	mirror   string   // of Debian, as machines reach it
-	env      []string // of the operator, beside the usual
-	index    *pypitest.Server
-	lent     []string // addresses of this process's loopback
-	desk     *hosttest.Host
-	machines map[string]*machine
-	hosts    map[string]map[string]any // variables of the slaves in the inventory
-	played   []string                  // what was played, as usage has it
+	t           *testing.T
+	dir         string   // of the operator
+	tools       string   // the folder with ansible-playbook
+	root        string   // the bare Debian
+	key         string   // the operator's
+	known       string   // known_hosts
+	mirror      string   // of Debian, as machines reach it
+	env         []string // of the operator, beside the usual
+	index       *pypitest.Server
+	lent        []string // addresses of this process's loopback
+	desk        *hosttest.Host
+	machines    map[string]*machine
+	hosts       map[string]map[string]any // variables of the slaves in the inventory
+	lead        string                    // the master's machine in the inventory
+	inventories int
+	building    chan struct{} // closed once all programs are built that were wanted so far
+	releases    releases
+	played      []string // what was played, as usage has it
 }
 
 // newRack is a rack without machines.
@@ -69,7 +74,7 @@ func newRack(t *testing.T) *rack {
 	})
 	dir := temp.Path
 	r := &rack{t: t, dir: dir, tools: tools, root: root, key: filepath.Join(dir, "key"), known: filepath.Join(dir, "known_hosts"),
-		index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
+		lead: leader, index: pypitest.New(t), machines: map[string]*machine{}, hosts: map[string]map[string]any{}}
 	r.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", r.key)
 	proxy := newMirror(t)
 	r.mirror = proxy.URL
@@ -126,21 +131,12 @@ func (r *rack) knows(line string) {
 	}
 }
 
-// build makes the programs in a folder of the operator's.
-func (r *rack) build(folder, version string, more []string, programs ...string) string {
+// step tells how long a part of the test took.
+func (r *rack) step(name string, do func()) {
 	r.t.Helper()
-	dir := filepath.Join(r.dir, folder)
-	r.mkdir(dir, 0o755)
-	for _, p := range programs {
-		argv := append([]string{"build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w -X pinwheel/internal/cli.version=" + version,
-			"-o", filepath.Join(dir, "pinwheel-"+p)}, more...)
-		cmd := exec.CommandContext(r.t.Context(), "go", append(argv, "pinwheel/cmd/"+p)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			r.t.Fatalf("go build: %v\n%s", err, out)
-		}
-	}
-	return dir
+	began := time.Now()
+	do()
+	r.t.Logf("== %s: %.0f s", name, time.Since(began).Seconds())
 }
 
 // inventory writes the inventory with these slaves, and returns its path.
@@ -148,8 +144,8 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	r.t.Helper()
 	all := map[string]any{
 		"farm_host": farmName, "farm_targets": []string{r.target()},
-		"ansible_user": "root", "ansible_ssh_private_key_file": r.key,
-		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=10",
+		"ansible_user": "root", "ansible_python_interpreter": quickPython, "ansible_ssh_private_key_file": r.key,
+		"ansible_ssh_common_args": "-F none -o UserKnownHostsFile=" + r.known + " -o ConnectTimeout=60",
 		"farm_pki_dir":            filepath.Join(r.dir, "pki"),
 		"farm_names":              []string{"DNS:" + farmName, "IP:" + farmAddress},
 	}
@@ -160,7 +156,7 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"all":      map[string]any{"vars": all},
-		"master":   map[string]any{"hosts": map[string]any{"farm": r.reach("farm", nil)}},
+		"master":   map[string]any{"hosts": map[string]any{r.lead: r.reach(r.lead, nil)}},
 		"database": map[string]any{"children": map[string]any{"master": map[string]any{}}},
 		"web":      map[string]any{"children": map[string]any{"master": map[string]any{}}},
 		"slaves":   map[string]any{"hosts": hosts},
@@ -168,7 +164,8 @@ func (r *rack) inventory(vars map[string]any, slaves ...string) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	path := filepath.Join(r.dir, "inventory.json")
+	r.inventories++ // a play may still read the one before
+	path := filepath.Join(r.dir, fmt.Sprintf("inventory-%d.json", r.inventories))
 	r.write(path, string(text), 0o600)
 	return path
 }
@@ -214,30 +211,56 @@ var aRecap = regexp.MustCompile(`(?m)^(\S+) +: ok=(\d+) +changed=(\d+) +unreacha
 // play runs a playbook as the operator does, to its end.
 func (r *rack) play(book string, args ...string) played {
 	r.t.Helper()
+	return r.start(book, args...)()
+}
+
+// start is play for what goes on beside other things; wait waits for its end.
+func (r *rack) start(book string, args ...string) (wait func() played) {
+	r.t.Helper()
 	folder, err := filepath.Abs("../../ansible")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience)
-	defer cancel()
-	// In a PID namespace of its own: the connections that ssh keeps open end with it.
 	r.played = append(r.played, usage(book+" "+strings.Join(args, " ")))
+	// In a PID namespace and a home of its own: the connections that ssh keeps open end with it.
+	home := filepath.Join(r.dir, fmt.Sprintf("home-%d", len(r.played)))
+	r.mkdir(home, 0o700)
 	argv := append([]string{"--pid", "--mount-proc", "--fork", "--kill-child", "--", filepath.Join(r.tools, "ansible-playbook"), filepath.Join(folder, book)}, args...)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 5*patience)
 	cmd := exec.CommandContext(ctx, "unshare", argv...)
 	cmd.Dir = r.dir
-	cmd.Env = []string{"PATH=" + r.tools + ":" + os.Getenv("PATH"), "HOME=" + r.dir, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG=" + filepath.Join(folder, "ansible.cfg"),
-		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + r.dir, "TZ=DESK-5:45"}
+	cmd.Env = []string{"PATH=" + r.tools + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG=" + filepath.Join(folder, "ansible.cfg"),
+		"ANSIBLE_NOCOLOR=1", "PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + home, "TZ=DESK-5:45"}
 	cmd.Env = append(cmd.Env, r.env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p := played{t: r.t, what: book + " " + strings.Join(args, " "), recap: map[string]tally{}}
 	began := time.Now()
 	r.desk.Run(func() { err = cmd.Start() })
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	_ = cmd.Wait() // the exit code tells
-	p := played{t: r.t, what: book + " " + strings.Join(args, " "), code: cmd.ProcessState.ExitCode(), text: out.String(), recap: map[string]tally{}, took: time.Since(began)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		_ = cmd.Wait() // the exit code tells
+		p.took = time.Since(began)
+	}()
+	r.t.Cleanup(func() { <-ended })
+	return func() played {
+		r.t.Helper()
+		<-ended
+		p.code, p.text = cmd.ProcessState.ExitCode(), out.String()
+		p.read()
+		r.t.Logf("%s: exit status %d after %.1f s, %v", p.what, p.code, p.took.Seconds(), p.recap)
+		return p
+	}
+}
+
+// read takes the recap out of what the play said.
+func (p *played) read() {
 	for _, m := range aRecap.FindAllStringSubmatch(p.text, -1) {
 		var n [4]int
 		for i := range n {
@@ -245,8 +268,6 @@ func (r *rack) play(book string, args ...string) played {
 		}
 		p.recap[m[1]] = tally{n[0], n[1], n[2], n[3]}
 	}
-	r.t.Logf("%s: exit status %d after %.1f s, %v", p.what, p.code, p.took.Seconds(), p.recap)
-	return p
 }
 
 // well wants a play without any failure.
@@ -268,6 +289,25 @@ func (p played) idle() {
 			return
 		}
 	}
+}
+
+var (
+	aTask   = regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[(.*)\] \*+\n$`)
+	aChange = regexp.MustCompile(`^changed: \[([^\] ]+)`)
+)
+
+// changes are the tasks that changed something, by machine.
+func (p played) changes() map[string][]string {
+	all, task := map[string][]string{}, ""
+	for line := range strings.Lines(p.text) {
+		if m := aTask.FindStringSubmatch(line); m != nil {
+			task = m[1]
+		}
+		if m := aChange.FindStringSubmatch(line); m != nil && !slices.Contains(all[m[1]], task) {
+			all[m[1]] = append(all[m[1]], task)
+		}
+	}
+	return all
 }
 
 // says wants one line of the play that has all the words, and says of whom.
@@ -315,5 +355,5 @@ func (r *rack) until(ok func() bool) bool {
 // asked is a command of the master, on its machine.
 func (r *rack) asked(command string) string {
 	r.t.Helper()
-	return r.machines["farm"].do(fmt.Sprintf("cd / && runuser -u pinwheel -- pinwheel-master %s --config /etc/pinwheel/master.toml", command))
+	return r.machines[leader].do(fmt.Sprintf("cd / && runuser -u pinwheel -- pinwheel-master %s --config /etc/pinwheel/master.toml", command))
 }

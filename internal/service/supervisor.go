@@ -64,6 +64,38 @@ func (s *Supervisor) Ready(status string) {
 	}
 }
 
+// ReadyWithin says that the program has begun when the returned function is called, or when
+// the time is over: one that waits for another is told to have failed if it ends before, and
+// to have begun, though it still waits, if that one is just away. It says neither once ctx has
+// ended.
+func (s *Supervisor) ReadyWithin(ctx context.Context, within time.Duration, waiting string) (ready func(status string)) {
+	if s == nil {
+		return func(string) {}
+	}
+	s.Status(waiting)
+	var one sync.Mutex // speaks, so that what was said last is true
+	begun := false
+	timer := time.AfterFunc(within, func() {
+		one.Lock()
+		defer one.Unlock()
+		if !begun && ctx.Err() == nil {
+			begun = true
+			s.Ready(waiting)
+		}
+	})
+	context.AfterFunc(ctx, func() { timer.Stop() })
+	return func(status string) {
+		one.Lock()
+		defer one.Unlock()
+		if begun {
+			s.Status(status)
+		} else if ctx.Err() == nil {
+			begun = true
+			s.Ready(status)
+		}
+	}
+}
+
 // Status says what the program does, for people.
 func (s *Supervisor) Status(status string) {
 	if s != nil {

@@ -73,6 +73,37 @@ func TestSupervisorHears(t *testing.T) {
 	s.Feed(t.Context(), func(context.Context) error { t.Error("signs of life that nobody wants"); return nil })()
 }
 
+// TestReadyInTime: a program has begun when it says so, and when it has waited long enough.
+func TestReadyInTime(t *testing.T) {
+	t.Parallel()
+	b := newBoss(t)
+	s := supervised(b.env(nil), zerolog.Nop())
+	hears := func(want string) {
+		t.Helper()
+		if got := b.hears(); got != want {
+			t.Errorf("heard %q, want %q", got, want)
+		}
+	}
+	ready := s.ReadyWithin(t.Context(), time.Hour, "waits")
+	hears("STATUS=waits")
+	ready("found it")
+	hears("READY=1\nSTATUS=found it")
+
+	ready = s.ReadyWithin(t.Context(), time.Nanosecond, "waits")
+	hears("STATUS=waits")
+	hears("READY=1\nSTATUS=waits")
+	ready("found it")
+	hears("STATUS=found it")
+
+	ended, end := context.WithCancel(t.Context())
+	ready = s.ReadyWithin(ended, time.Hour, "waits")
+	hears("STATUS=waits")
+	end()
+	ready("too late")
+	s.Status("the next")
+	hears("STATUS=the next")
+}
+
 // TestWatchdogHangsOnHealth: signs of life come while all is well, and only then.
 func TestWatchdogHangsOnHealth(t *testing.T) {
 	t.Parallel()

@@ -149,6 +149,29 @@ func TestHeardIsOneTransaction(t *testing.T) {
 	}
 }
 
+// TestSlavesTellWhatTheyHave: who drains a slave waits for its leases to end.
+func TestSlavesTellWhatTheyHave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("demo", "1.0", "2.0")
+	w.claim("a", "r1")
+	w.claim("a", "r2")
+	w.beat("b", "", 0)
+	list, err := w.Slaves(t.Context())
+	w.must(err)
+	got := map[string]int{}
+	for _, s := range list {
+		got[s.Name] = s.Leases
+	}
+	if got["a"] != 2 || got["b"] != 0 {
+		t.Errorf("leases by slave: %v", got)
+	}
+	w.beat("a", "", 0)
+	if list, _ = w.Slaves(t.Context()); list[0].Name != "a" || list[0].Leases != 0 {
+		t.Errorf("it holds nothing any more, and has %+v", list[0])
+	}
+}
+
 // TestWordIsKept: a beat leaves the machine's description, a hello ends the
 // figures of an earlier life.
 func TestWordIsKept(t *testing.T) {

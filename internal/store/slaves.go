@@ -23,8 +23,10 @@ type SlaveRow struct {
 	Memory    int64      `json:"-"`          // bytes, as it told; 0: unknown
 	Packages  string     `json:"-"`          // the key of its Debian packages, for Store.PackagesOf
 	Doing     string     `json:"doing"`
+	Leases    int        `json:"leases"` // jobs that are its own until it has reported; of Slaves only
 	LastSeen  *time.Time `json:"last_seen"`
-	Model     string     `json:"machine"` // "Raspberry Pi 4 Model B", as its hello told
+	Version   string     `json:"version"` // of its program, as its hello told
+	Model     string     `json:"machine"` // "Raspberry Pi 4 Model B", likewise
 	Pulse     farm.Pulse `json:"pulse"`   // of its last beat; zero before the first
 	Now       time.Time  `json:"-"`       // by the database's clock, which is the farm's
 }
@@ -74,8 +76,10 @@ func (s *Store) Slaves(ctx context.Context) ([]SlaveRow, error) {
 func (s *Store) slaves(ctx context.Context, name string) ([]SlaveRow, error) {
 	const q = `
 select id, name, role, public_key, revoked_at is not null, paused, paused_why, faults,
-       coalesce((hello ->> 'memory')::bigint, 0), packages_key, doing, last_seen,
-       coalesce(hello ->> 'machine', ''), coalesce(beat, '{}'), now()
+       coalesce((hello ->> 'memory')::bigint, 0), packages_key, doing,
+       -- not for one, who is asked for with each report: while a snapshot is old, what is dead in that index is walked over
+       case when $1 = '' then (select count(*) from jobs j where j.lease_slave_id = slaves.id and j.state = 'leased') else 0 end, last_seen,
+       coalesce(hello ->> 'version', ''), coalesce(hello ->> 'machine', ''), coalesce(beat, '{}'), now()
 from slaves where $1 in ('', name) order by name`
 	rows, err := s.pool.Query(ctx, q, name)
 	if err != nil {
@@ -83,8 +87,8 @@ from slaves where $1 in ('', name) order by name`
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (SlaveRow, error) {
 		var w SlaveRow
-		err := r.Scan(&w.ID, &w.Name, &w.Role, &w.PublicKey, &w.Revoked, &w.Paused, &w.PausedWhy, &w.Faults, &w.Memory, &w.Packages, &w.Doing, &w.LastSeen,
-			&w.Model, &w.Pulse, &w.Now)
+		err := r.Scan(&w.ID, &w.Name, &w.Role, &w.PublicKey, &w.Revoked, &w.Paused, &w.PausedWhy, &w.Faults, &w.Memory, &w.Packages, &w.Doing, &w.Leases, &w.LastSeen,
+			&w.Version, &w.Model, &w.Pulse, &w.Now)
 		return w, err
 	})
 }
