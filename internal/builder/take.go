@@ -99,6 +99,11 @@ func copyData(to, from *os.File) error {
 	if err != nil {
 		return err
 	}
+	// Only where there are any: a file system may be late to say what of a fresh file is data.
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Blocks*512 >= info.Size() {
+		_, err := io.Copy(to, from)
+		return err
+	}
 	for at := int64(0); at < info.Size(); {
 		data, hole, err := nextData(from, at)
 		if errors.Is(err, syscall.ENXIO) { // nothing but a hole is left

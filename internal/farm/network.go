@@ -64,7 +64,8 @@ func Blame(excerpt string, s Seen) (Failure, Source) {
 	rules := DefaultRules()
 	read := rules.Classify(excerpt)
 	vague := !rules.Explains(excerpt)
-	if s.Fault != "" && (vague || read.Cause == NoSdist || read.Cause == BuildRequirement) {
+	broken := read.Cause == Network && len(s.Contacts) == 0 // what pip says of an index that broke off
+	if s.Fault != "" && (vague || broken || read.Cause == NoSdist || read.Cause == BuildRequirement) {
 		return Failure{Cause: UpstreamFault, Detail: clip(s.Fault, maxDetail)}, FromBuilder
 	}
 	if !vague && read.Cause != Network {
@@ -82,9 +83,18 @@ func Blame(excerpt string, s Seen) (Failure, Source) {
 	}
 	// It tried a way out that no slave's fence has. Had it asked for a host as well, its
 	// log might tell of that one.
-	if s.Fenced && len(s.Contacts) == 0 && read.Cause == Network {
+	if s.Fenced && len(s.Contacts) == 0 && read.Cause == Network && noWay(excerpt) {
 		read.Detail = clip(RefusedByFence+": "+pastProxy+": "+read.Detail, maxDetail)
 		return read, FromBuilder
 	}
 	return read, FromLog
+}
+
+// noWay says whether a log tells that there was no way to a host, as there is none out of
+// a fence. One that was refused or late may be the build's own on this machine, or the
+// slave's proxy, which another slave has whole.
+func noWay(excerpt string) bool {
+	lower := strings.ToLower(excerpt)
+	return slices.ContainsFunc([]string{"could not resolve", "name resolution", "name or service not known",
+		"nodename nor servname", "network is unreachable", "no route to host"}, func(words string) bool { return strings.Contains(lower, words) })
 }

@@ -15,6 +15,8 @@ func TestBlame(t *testing.T) {
 	const (
 		header   = "x.c:1:10: fatal error: ffi.h: No such file or directory"
 		network  = "urllib.error.URLError: <urlopen error Tunnel connection failed: 403 Forbidden>"
+		noWay    = "urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>"
+		local    = "ConnectionRefusedError: [Errno 111] Connection refused"
 		vague    = "RuntimeError: something went wrong"
 		noSdist  = "ERROR: No matching distribution found for demo==1.0"
 		upstream = "index.example: HTTP 503"
@@ -22,7 +24,7 @@ func TestBlame(t *testing.T) {
 	seen := Failure{Cause: Network, Detail: "refused by the fence: a.example:443: builds may not reach it"}
 	away := []Contact{{Host: "down.example:443", Times: 1, Why: "connection refused"}}
 	lost := Failure{Cause: Network, Detail: "down.example:443: connection refused"}
-	past := Failure{Cause: Network, Detail: "refused by the fence: past the proxy: " + Classify(network).Detail}
+	past := Failure{Cause: Network, Detail: "refused by the fence: past the proxy: " + Classify(noWay).Detail}
 	down := Failure{Cause: UpstreamFault, Detail: upstream}
 	for name, c := range map[string]struct {
 		excerpt string
@@ -39,7 +41,10 @@ func TestBlame(t *testing.T) {
 		"all was reached":              {vague, Seen{Contacts: reached, Fenced: true}, Classify(vague), FromLog},
 		"it broke afterwards":          {network, Seen{Contacts: reached, Fenced: true}, Classify(network), FromLog},
 		"nobody was asked":             {network, Seen{}, Classify(network), FromLog},
-		"nobody, within a fence":       {network, Seen{Fenced: true}, past, FromBuilder},
+		"nobody, within a fence":       {noWay, Seen{Fenced: true}, past, FromBuilder},
+		"a way, but nobody there":      {local, Seen{Fenced: true}, Classify(local), FromLog},
+		"an index that broke off":      {local, Seen{Fault: upstream, Fenced: true}, down, FromBuilder},
+		"an index, and a refused host": {network, Seen{Contacts: refused, Fault: upstream, Fenced: true}, seen, FromBuilder},
 		"nobody, and a better cause":   {header, Seen{Fenced: true}, Classify(header), FromLog},
 		"nobody, and a vague log":      {vague, Seen{Fenced: true}, Classify(vague), FromLog},
 		"an index that did not answer": {noSdist, Seen{Fault: upstream, Fenced: true}, down, FromBuilder},

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
 )
 
@@ -37,6 +38,30 @@ func TestAgreeFlushes(t *testing.T) {
 		{"a job removed", func(_ *world, k store.Known) store.Agreement {
 			a := change(k)
 			a.RemoveJobs = []int64{k.Releases[0].Jobs[0].ID}
+			return a
+		}, "on"},
+		{"a yank, of what a page names", func(w *world, k store.Known) store.Agreement {
+			w.built("a", "r1", "demo-1.0-cp311-cp311-linux_x86_64.whl")
+			a := change(w.known("demo"))
+			a.Page = true
+			return a
+		}, "on"},
+		{"a yank without a page", func(_ *world, k store.Known) store.Agreement {
+			a := change(k)
+			a.Page = true
+			return a
+		}, "off"},
+		{"a build aborted", func(w *world, k store.Known) store.Agreement {
+			w.claim("a", "r1")
+			k = w.known("demo")
+			a := change(k)
+			a.Move = []store.JobMove{{Job: k.Releases[0].Jobs[0].ID, From: farm.Leased,
+				Planned: store.Planned{State: farm.Skipped, Why: farm.WhyQuarantined, Reason: "held back"}}}
+			return a
+		}, "on"},
+		{"spelled anew", func(_ *world, k store.Known) store.Agreement {
+			a := change(k)
+			a.Facts.Display = "Demo"
 			return a
 		}, "on"},
 		{"a project removed", func(_ *world, k store.Known) store.Agreement {

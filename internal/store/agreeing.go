@@ -103,6 +103,7 @@ type agreeing struct {
 	fresh     []freshJob
 	first     map[int64]queuePlace // of what was queued, by target
 	needy     bool                 // some of it needs something of a slave
+	marked    bool                 // pages, as stale
 }
 
 // agreement is one project of the batch.

@@ -91,7 +91,7 @@ update packages p set
     serial = x.serial, etag = x.etag, revision = p.revision + 1,
     read_at = case when x.unread then p.read_at else now() end
 ` + packageColumns + `
-where p.id = x.id`
+where p.id = x.id and p.id = any($1)`
 	var known []*agreement
 	for _, g := range a.batch {
 		if !g.added && !g.Gone {
@@ -136,6 +136,7 @@ on conflict (scope) do update set generation = excluded.generation`
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
+	a.marked = true
 	_, err = a.tx.Exec(ctx, `select pg_notify($1, '')`, StaleChannel)
 	return err
 }
@@ -143,14 +144,15 @@ on conflict (scope) do update set generation = excluded.generation`
 // forget takes what was read off the worklist. Nobody waits for the disk then: if the
 // commit is lost with Postgres, so is this, and the projects are read again; whatever
 // stands on it is in the log behind it. Slaves that ask for work meanwhile would wait for
-// each of these flushes. But what takes something away is kept before its files go, and
-// what a person asked for before he is told.
+// each of these flushes. But what takes something away, or changes what a page may show, is
+// kept before files and pages do; and what a person asked for before he is told.
 func (a *agreeing) forget(ctx context.Context, done []Reading) error {
 	const q = `
 with read as (
     select r.name from reading r
     -- since: a row that went and came back has its first revision again
     join unnest($1::text[], $2::bigint[], $3::timestamptz[]) as d (name, revision, since) using (name, revision, since)
+    where r.name = any($1)
     order by r.name collate "C" -- the same for all who lock several
     for update of r
 ), gone as (
@@ -178,7 +180,8 @@ select set_config('synchronous_commit', case when $4 then 'off' else current_set
 
 // keeps says whether somebody or something stands on the commit as soon as it returns.
 func (a *agreeing) keeps() bool {
-	return slices.ContainsFunc(a.batch, func(g *agreement) bool {
-		return g.Actor != "" || g.Gone || len(g.Remove)+len(g.RemoveJobs) > 0
+	return a.marked || a.out.Aborted > 0 || slices.ContainsFunc(a.batch, func(g *agreement) bool {
+		// Of a new name or spelling nothing remembers, once it is written, that it was announced.
+		return g.Actor != "" || g.Gone || len(g.Remove)+len(g.RemoveJobs) > 0 || !g.added && g.display != g.spelling()
 	})
 }

@@ -127,7 +127,7 @@ with moved as (
         changed_at = case when x.state <> j.state then now() else j.changed_at end
     from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[])
         as x (id, state, why, reason, priority, waits, package_id)
-    where j.id = x.id
+    where j.id = x.id and j.id = any($1)
     returning j.id, j.target_id, j.state, j.priority, j.rank, j.needs_memory, j.needs_packages
 )
 select target_id, priority, rank, id, ` + needy + ` from moved where state = 'queued'`

@@ -17,7 +17,7 @@ from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::bool[], $5::text[],
             $9::text[], $10::bigint[], $11::text[], $12::bool[])
     as x (id, raw, released_at, yanked, yank_reason, requires_python, sdist_filename, sdist_url, sdist_sha256, sdist_size, wheels,
           quarantined)
-where r.id = x.id`
+where r.id = x.id and r.id = any($1)`
 	var ids, sizes []int64
 	var raws, reasons, pythons, files, urls, hashes, wheels []string
 	var times []*time.Time

@@ -53,7 +53,7 @@ func (a *agreeing) remember(ctx context.Context, g *agreement, audit int64) erro
 insert into moved_jobs (audit_id, job_id, became, since, was)
 select $1, j.id, x.state, case when x.state <> j.state then now() else j.changed_at end,
     (` + wasRow + `) || case when j.state = 'leased' and x.state <> 'leased' then '{"state": "queued"}'::jsonb else '{}' end
-from unnest($2::bigint[], $3::text[]) as x (id, state) join jobs j on j.id = x.id`
+from unnest($2::bigint[], $3::text[]) as x (id, state) join jobs j on j.id = x.id and j.id = any($2)`
 	if err := forgetMoved(ctx, a.tx); err != nil || len(g.Move) == 0 {
 		return err
 	}

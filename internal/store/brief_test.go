@@ -36,13 +36,15 @@ func TestPlannedOnce(t *testing.T) {
 	w.dailyRound()
 	mu.Lock()
 	defer mu.Unlock()
-	whole := regexp.MustCompile(`Seq Scan on (jobs|builds|releases|packages|reading|wheels|published_names|stale_pages)\b`)
+	const large = `(jobs|builds|releases|packages|reading|wheels|published_names|stale_pages)\b`
+	whole := regexp.MustCompile(`Seq Scan on ` + large + `|Index (Only )?Scan (Backward )?using \w+ on ` + large + `.*\n +(\S.*[^:\s]  \(cost|->|Filter|Heap Fetches)`)
 	seen := map[string]int{}
 	for _, plan := range plans {
 		_, text, _ := strings.Cut(plan, "Query Text:")
 		text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
 		seen[text]++
-		if table := whole.FindString(plan); table != "" {
+		// The first of what needs something, which is one row.
+		if table := whole.FindString(plan); table != "" && !strings.Contains(table, "jobs_needy") {
 			t.Errorf("%s: %s", table, plan)
 		}
 	}

@@ -173,7 +173,7 @@ update builds b set outcome = x.outcome, ended_at = now(), cause = x.cause, deta
 from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
             $7::text[], $8::bigint[], $9::double precision[], $10::bigint[], $11::text[], $12::text[])
     as x (id, outcome, cause, detail, hint, excerpt, log_sha256, log_size, seconds, peak_rss, record, findings)
-where b.id = x.id`
+where b.id = x.id and b.id = any($1)`
 	if len(list) == 0 {
 		return nil
 	}

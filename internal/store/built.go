@@ -259,7 +259,7 @@ func endJobs(writes *pgx.Batch, list []*arriving) {
 with old as materialized (
     select j.id, j.lease_token, s.name, x.covered
     from unnest($1::bigint[], $2::text[]) as x (id, covered)
-    join jobs j on j.id = x.id left join slaves s on s.id = j.lease_slave_id
+    join jobs j on j.id = x.id and j.id = any($1) left join slaves s on s.id = j.lease_slave_id
 )
 update jobs set
     state = case when old.covered = '' then 'built' else 'covered' end, reason = old.covered,

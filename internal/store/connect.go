@@ -98,20 +98,25 @@ select set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_
 // what is read of the upstream, and the rest of them takes a millisecond.
 const briefConns = 12
 
+// plansLast is how old a plan of theirs may grow: Postgres sees at each planning how large
+// its tables are, and a backfill makes a small farm a large one before it is analyzed.
+const plansLast = time.Minute
+
 // plannedOnce is for connections whose statements come again and again, claims, reports
 // and events, and find all that they need by an index, whatever they are asked for and
 // however many rows there are: to plan one takes several times as long as to do it.
 // Postgres would plan most of them anew each time, because it takes each array for one of
 // ten elements when it does not know it. A plan that is kept may be as old as the farm,
-// when all tables were empty and reading the whole of one seemed cheap; so that is
-// ruled out, and compiling with it, which would seem worthwhile then.
+// when all tables were empty and reading the whole of one, or of its index, seemed cheap;
+// so that is ruled out, joins that do so too, and compiling, which would seem worthwhile
+// then.
 func plannedOnce(ctx context.Context, conn *pgx.Conn) error {
 	if err := watched(ctx, conn); err != nil {
 		return err
 	}
 	const q = `
 select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
-       set_config('jit', 'off', false)`
+       set_config('enable_mergejoin', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('jit', 'off', false)`
 	if _, err := conn.Exec(ctx, q); err != nil {
 		return fmt.Errorf("have the database keep its plans: %w", err)
 	}

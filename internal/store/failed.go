@@ -159,7 +159,7 @@ update jobs j set
     waits_package = '', waits_requirement = '', not_before = now(), avoids_slave_id = null,
     lease_token = null, lease_slave_id = null, lease_deadline = null, changed_at = now()
 from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as x (id, cause, detail, hint)
-where j.id = x.id`
+where j.id = x.id and j.id = any($1)`
 	writes.Queue(q, jobs, pluck(list, func(f *failing) string { return string(f.Failure.Cause) }),
 		pluck(list, func(f *failing) string { return f.Failure.Detail }), pluck(list, func(f *failing) string { return f.Failure.Hint }))
 }

@@ -52,7 +52,7 @@ with seen as (
     returning id -- joined below, so that it is locked before its jobs, as by those who revoke
 ), renewed as (
     update jobs set lease_deadline = now() + $3::interval
-    from seen where lease_slave_id = seen.id and state = 'leased' and lease_token = any($2)
+    from seen where lease_slave_id = seen.id and lease_slave_id = $1 and state = 'leased' and lease_token = any($2)
     returning lease_token
 )
 select h from unnest($2::text[]) h where h not in (select lease_token from renewed)`

@@ -67,7 +67,7 @@ func addHeld(ctx context.Context, tx pgx.Tx, projects []Known) error {
 	const q = `
 select p.name, case when ` + changelogThere + ` then f.serial else 0 end, coalesce(r.serial, 0),
        array(select version from held where package = p.name order by version)
-from following f cross join unnest($1::text[]) as p (name) left join reading r on r.name = p.name`
+from following f cross join unnest($1::text[]) as p (name) left join reading r on r.name = p.name and r.name = any($1)`
 	at := make(map[string]*Known, len(projects))
 	names := make([]string, len(projects))
 	for i := range projects {

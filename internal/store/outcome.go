@@ -81,7 +81,7 @@ with outcomes as materialized (
         reason = case when s.target_id = any(o.covers) then o.reason else '' end,
         waits_target_id = null, not_before = now(), changed_at = now()
     from outcomes o join jobs j on j.id = o.job
-    where j.state in ('built', 'failed', 'covered') and s.release_id = j.release_id and s.id <> j.id and (
+    where j.id = any($1) and j.state in ('built', 'failed', 'covered') and s.release_id = j.release_id and s.id <> j.id and (
         s.state = 'waiting' and s.why = 'lower-target'
             -- Also on one that is covered with this: its outcome has come as well.
             and (s.waits_target_id = j.target_id or s.waits_target_id = any(o.covers) or s.target_id = any(o.covers))

@@ -27,7 +27,7 @@ func (w *world) holdPlans(list []planned) {
 	conn, err := pgx.Connect(w.t.Context(), w.dsn)
 	w.must(err)
 	defer conn.Close(context.Background())
-	_, err = conn.Exec(w.t.Context(), `set plan_cache_mode = force_generic_plan; set enable_seqscan = off`)
+	_, err = conn.Exec(w.t.Context(), `set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_mergejoin = off; set enable_hashjoin = off`)
 	w.must(err)
 	for _, c := range list {
 		rows, err := conn.Query(w.t.Context(), "explain "+c.q, c.args...)

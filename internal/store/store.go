@@ -59,6 +59,7 @@ func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 	cfg.MaxConns = max(cfg.MaxConns, 16)
 	brief := cfg.Copy()
 	brief.MaxConns, brief.MinConns, brief.MinIdleConns = briefConns, 0, 0
+	brief.MaxConnLifetime, brief.MaxConnLifetimeJitter = plansLast, plansLast/4
 	cfg.AfterConnect, brief.AfterConnect = watched, plannedOnce
 	o := &outages{began: time.Now()}
 	o.watch(cfg)

@@ -284,7 +284,7 @@ func TestStatus(t *testing.T) {
 		"reading":   []any{map[string]any{"urgency": "walk", "count": 7.0, "due": 6.0, "troubled": 5.0, "oldest_seconds": 4.0}},
 		"troubled":  nil, "walks": nil, "faults": nil, "unserved": nil,
 		"slaves": []any{map[string]any{"name": "pi", "role": "slave", "revoked": false, "paused": false, "paused_why": "", "faults": 0.0,
-			"doing": "building", "last_seen": nil, "machine": "",
+			"doing": "building", "leases": 0.0, "last_seen": nil, "version": "", "machine": "",
 			"pulse": map[string]any{"doing": "", "load": 0.0, "temperature": 0.0, "memory_free": 0.0, "disk_free": 0.0}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
