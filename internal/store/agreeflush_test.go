@@ -51,9 +51,9 @@ func TestAgreeFlushes(t *testing.T) {
 			a.Page = true
 			return a
 		}, "off"},
-		{"a build aborted", func(w *world, k store.Known) store.Agreement {
+		{"a build aborted", func(w *world, _ store.Known) store.Agreement {
 			w.claim("a", "r1")
-			k = w.known("demo")
+			k := w.known("demo")
 			a := change(k)
 			a.Move = []store.JobMove{{Job: k.Releases[0].Jobs[0].ID, From: farm.Leased,
 				Planned: store.Planned{State: farm.Skipped, Why: farm.WhyQuarantined, Reason: "held back"}}}
