@@ -64,6 +64,12 @@ func TestAgreeFlushes(t *testing.T) {
 			a.Facts.Display = "Demo"
 			return a
 		}, "on"},
+		{"a new project", func(w *world, _ store.Known) store.Agreement { return w.fresh("new", "1.0") }, "off"},
+		{"a new project, spelled its own way", func(w *world, _ store.Known) store.Agreement {
+			a := w.fresh("new", "1.0")
+			a.Facts.Display = "New"
+			return a
+		}, "on"},
 		{"a project removed", func(_ *world, k store.Known) store.Agreement {
 			a := change(k)
 			a.Gone = true

@@ -181,7 +181,8 @@ select set_config('synchronous_commit', case when $4 then 'off' else current_set
 // keeps says whether somebody or something stands on the commit as soon as it returns.
 func (a *agreeing) keeps() bool {
 	return a.marked || a.out.Aborted > 0 || slices.ContainsFunc(a.batch, func(g *agreement) bool {
-		// Of a new name or spelling nothing remembers, once it is written, that it was announced.
-		return g.Actor != "" || g.Gone || len(g.Remove)+len(g.RemoveJobs) > 0 || !g.added && g.display != g.spelling()
+		// Who wrote a spelling forgets that an event told it, which the page may not tell.
+		spelled := !g.added && g.display != g.spelling() || g.added && g.spelling() != g.Known.Name
+		return spelled || g.Actor != "" || g.Gone || len(g.Remove)+len(g.RemoveJobs) > 0
 	})
 }
