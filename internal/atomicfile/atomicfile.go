@@ -1,8 +1,9 @@
 // Package atomicfile writes files that are whole or not there: under another
 // name first, flushed to the disk, renamed, and the folder flushed too.
 //
-// Input: bytes or another file. Output: one file under its final name. It owns
-// nothing. After a crash the final name holds the old content or the new one,
+// Input: bytes or another file. Output: one file under its final name. Where many write
+// at the same time, a Disk has them flushed together, and keeps a folder open for that.
+// It owns nothing. After a crash the final name holds the old content or the new one,
 // never a part; at worst a file named ".NAME" and a random end lies beside it, which no
 // reader looks for and which may be deleted.
 //
@@ -22,8 +23,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // WriteFile puts data at path with exactly the mode perm (the umask does not
@@ -76,11 +75,11 @@ func Create(path string, data []byte, perm fs.FileMode) error {
 }
 
 func create(path string, data []byte, perm fs.FileMode) error {
-	t, err := pending(path, perm)
+	t, err := newTemp(path, perm)
 	if err != nil {
 		return err
 	}
-	defer t.Cleanup()
+	defer t.discard() //nolint:errcheck // its bytes have their name, or are rubbish
 	if _, err := t.Write(data); err != nil {
 		return err
 	}
@@ -110,44 +109,16 @@ func SyncDir(dir string) error {
 // replace runs fill on a new file that then takes the place of path. Whoever calls
 // it has to flush the folder.
 func replace(path string, perm fs.FileMode, fill func(io.Writer) error) error {
-	t, err := pending(path, perm)
+	t, err := newTemp(path, perm)
 	if err != nil {
 		return err
 	}
-	defer t.Cleanup()
+	defer t.discard() //nolint:errcheck // harmless after its end, and rubbish before
 	if err := fill(t); err != nil {
 		return err
 	}
-	if err := later(t, path); err != nil {
+	if err := t.later(); err != nil {
 		return err
 	}
-	return t.CloseAtomicallyReplace()
-}
-
-// setTime gives a new file the time like or, if that is zero, one that is later
-// than that of the file which it will replace.
-func setTime(t *renameio.PendingFile, path string, like time.Time) error {
-	if like.IsZero() {
-		return later(t, path)
-	}
-	return os.Chtimes(t.Name(), time.Time{}, like)
-}
-
-// later makes a new file younger than the one that it will replace.
-func later(t *renameio.PendingFile, path string) error {
-	old, err := os.Lstat(path)
-	if err != nil || !old.Mode().IsRegular() {
-		return nil // whatever is wrong there, the rename meets it too
-	}
-	info, err := t.Stat()
-	if err != nil || info.ModTime().After(old.ModTime()) {
-		return err
-	}
-	return os.Chtimes(t.Name(), time.Time{}, old.ModTime().Add(time.Nanosecond))
-}
-
-// pending is in the folder of path, not in a folder for temporary files: only
-// there a rename is sure to be possible.
-func pending(path string, perm fs.FileMode) (*renameio.PendingFile, error) {
-	return renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(perm))
+	return t.finish()
 }

@@ -23,6 +23,10 @@ func Link(src, dst string) error {
 
 // link is Link but for the flush of the name; it says whether there is one.
 func link(src, dst string) (bool, error) {
+	// Mostly nothing is there, and then there is nothing to look at.
+	if os.Link(src, dst) == nil {
+		return true, nil
+	}
 	from, err := os.Stat(src)
 	if err != nil {
 		return false, fmt.Errorf("link %s: %w", dst, err)

@@ -9,22 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // Pending is a file on its way to its name, for content that is better not held
 // in memory. It must be closed; what was not committed then is gone.
 type Pending struct {
 	path string
-	file *renameio.PendingFile
+	file *temp
 	out  *bufio.Writer
 	like time.Time // zero: the time of now
 }
 
 // NewPending begins a file that is to stand at path with the mode perm.
 func NewPending(path string, perm fs.FileMode) (*Pending, error) {
-	t, err := pending(path, perm)
+	t, err := newTemp(path, perm)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
@@ -35,7 +33,7 @@ func NewPending(path string, perm fs.FileMode) (*Pending, error) {
 func (p *Pending) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 // Close is harmless after Commit.
-func (p *Pending) Close() { p.file.Cleanup() } //nolint:errcheck // it is rubbish either way
+func (p *Pending) Close() { p.file.discard() } //nolint:errcheck // it is rubbish either way
 
 // Like gives the file the time of another, from which it was made.
 func (p *Pending) Like(other string) error {
@@ -64,10 +62,10 @@ func (p *Pending) commit() (bool, error) {
 	if p.unchanged() {
 		return false, nil
 	}
-	if err := setTime(p.file, p.path, p.like); err != nil {
+	if err := p.file.setTime(p.like); err != nil {
 		return false, err
 	}
-	if err := p.file.CloseAtomicallyReplace(); err != nil {
+	if err := p.file.finish(); err != nil {
 		return false, err
 	}
 	return true, SyncDir(filepath.Dir(p.path))

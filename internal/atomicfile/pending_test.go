@@ -92,7 +92,7 @@ func TestLikeAnother(t *testing.T) {
 	for name, write := range map[string]func(t *testing.T, path, data, like string) bool{
 		"pending": pend,
 		"at once": func(t *testing.T, path, data, like string) bool {
-			f := In(filepath.Dir(path))
+			f := none.In(filepath.Dir(path))
 			defer f.Close()
 			if err := f.WriteLike(filepath.Base(path), []byte(data), 0o644, filepath.Base(like)); err != nil {
 				t.Fatal(err)
@@ -124,7 +124,7 @@ func TestLikeAnother(t *testing.T) {
 		}
 		onlyFiles(t, dir, "page", "page.gz")
 	}
-	if err := In(t.TempDir()).WriteLike("x", nil, 0o644, "none"); err == nil {
+	if err := none.In(t.TempDir()).WriteLike("x", nil, 0o644, "none"); err == nil {
 		t.Error("the copy of nothing was written")
 	}
 }

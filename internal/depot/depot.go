@@ -20,8 +20,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"time"
+
+	"pinwheel/internal/atomicfile"
 )
 
 // Sentinel errors. A file that is not there is farm.ErrNotFound.
@@ -41,14 +43,16 @@ const (
 	// A staging file that was not written to for so long belongs to no upload:
 	// another master may be using the same folder, so newer ones are left alone.
 	staleAfter = 24 * time.Hour
-)
 
-var shaForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	// A file of more bytes is flushed by itself, before the others have to wait for it.
+	largeFile = 1 << 20
+)
 
 // Local is a depot in a folder of this machine. It may be used by several
 // goroutines and several processes at once.
 type Local struct {
-	dir string
+	dir  string
+	disk *atomicfile.Disk
 }
 
 // Open makes the folder if there is none, and tries it: what cannot be written
@@ -63,12 +67,16 @@ func Open(dir string) (*Local, error) {
 			return nil, fmt.Errorf("open depot %s: %w", dir, err)
 		}
 	}
-	d := &Local{dir: dir}
+	d := &Local{dir: dir, disk: atomicfile.OpenDisk(filepath.Join(dir, filesDir))}
 	if err := d.probe(); err != nil {
 		return nil, fmt.Errorf("open depot %s: cannot write there: %w", dir, explain(err))
 	}
 	if err := d.sweep(time.Now().Add(-staleAfter)); err != nil {
 		return nil, fmt.Errorf("open depot %s: %w", dir, err)
+	}
+	// Whoever made a folder in there may have died before its name was on the disk.
+	if err := d.disk.Flush(atomicfile.Names(filepath.Join(dir, filesDir))); err != nil {
+		return nil, fmt.Errorf("open depot %s: %w", dir, explain(err))
 	}
 	return d, nil
 }
@@ -123,8 +131,12 @@ func (d *Local) staging() string { return filepath.Join(d.dir, stagingDir) }
 // file must not be changed through it.
 func (d *Local) Path(sha string) (string, error) {
 	// Checked before it becomes a path: hashes come from slaves.
-	if !shaForm.MatchString(sha) {
+	if !isSHA256(sha) {
 		return "", fmt.Errorf("depot: %.80q is not a SHA-256 in lower-case hex", sha)
 	}
 	return filepath.Join(d.dir, filesDir, sha[:2], sha), nil
 }
+
+// isSHA256 is asked a dozen times for each build: a regexp takes as long as looking for
+// the file.
+func isSHA256(s string) bool { return len(s) == 64 && strings.TrimLeft(s, "0123456789abcdef") == "" }

@@ -27,8 +27,13 @@ func (d *Local) Put(ctx context.Context, r io.Reader, want farm.File) error {
 	if err != nil {
 		return fmt.Errorf("store %s: %w", want.Name, err)
 	}
-	if has, err := d.Has(want.SHA256, want.Size); err != nil || has {
+	has, err := d.Has(want.SHA256, want.Size)
+	if err != nil {
 		return err
+	}
+	if has {
+		// Whoever gave it its name may not have come to flush that.
+		return d.flushNames(want, filepath.Dir(path))
 	}
 	staged, err := d.stage(ctx, r, want)
 	if err != nil {
@@ -37,6 +42,13 @@ func (d *Local) Put(ctx context.Context, r io.Reader, want farm.File) error {
 	crash.At(crash.DepotStaged)
 	if err := d.keep(staged, path); err != nil {
 		os.Remove(staged)
+		return fmt.Errorf("store %s: %w", want.Name, explain(err))
+	}
+	return nil
+}
+
+func (d *Local) flushNames(want farm.File, dir string) error {
+	if err := d.disk.Flush(atomicfile.Names(dir)); err != nil {
 		return fmt.Errorf("store %s: %w", want.Name, explain(err))
 	}
 	return nil
@@ -61,7 +73,10 @@ func (d *Local) stage(ctx context.Context, r io.Reader, want farm.File) (path st
 	if err := f.Chmod(0o644); err != nil {
 		return "", err
 	}
-	return f.Name(), f.Sync()
+	if want.Size > largeFile {
+		return f.Name(), f.Sync()
+	}
+	return f.Name(), d.disk.Flush(f)
 }
 
 func copyExactly(ctx context.Context, w io.Writer, r io.Reader, want farm.File) error {
@@ -102,19 +117,27 @@ func (c contextReader) Read(p []byte) (int, error) {
 // when the name is on the disk too.
 func (d *Local) keep(staged, path string) error {
 	shard := filepath.Dir(path)
-	err := os.Mkdir(shard, 0o755)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err == nil {
-		if err := atomicfile.SyncDir(filepath.Dir(shard)); err != nil {
+	// Its folder is there, but for the first files of a depot.
+	err := os.Rename(staged, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeShard(shard); err != nil {
 			return err
 		}
+		err = os.Rename(staged, path)
 	}
-	if err := os.Rename(staged, path); err != nil {
+	if err != nil {
 		return err
 	}
-	return atomicfile.SyncDir(shard)
+	return d.disk.Flush(atomicfile.Names(shard))
+}
+
+// makeShard flushes the folder's name too, also if another has made it since we looked,
+// who may not have come so far.
+func makeShard(shard string) error {
+	if err := os.Mkdir(shard, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(shard))
 }
 
 // explain says in our words that the disk is full.

@@ -118,7 +118,7 @@ func walkShard(dir string, f func(sha string, size int64) error) (strange []erro
 			return nil, fmt.Errorf("walk depot: %w", err)
 		}
 		sha := e.Name()
-		if !shaForm.MatchString(sha) || sha[:2] != filepath.Base(dir) || !info.Mode().IsRegular() {
+		if !isSHA256(sha) || sha[:2] != filepath.Base(dir) || !info.Mode().IsRegular() {
 			strange = append(strange, notOurs(filepath.Join(dir, sha)))
 			continue
 		}

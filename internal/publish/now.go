@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/pep"
 	"pinwheel/internal/store"
 )
@@ -155,9 +154,9 @@ func (p *Publisher) relink(project string, w store.WheelRow) error {
 	if _, err := newEntry(project, w); err != nil {
 		return err
 	}
-	dir := atomicfile.In(filepath.Join(p.simple(), project))
+	dir := p.disk.In(filepath.Join(p.simple(), project))
 	defer dir.Close()
-	if hasSize(dir.Path(w.Filename+metadataSuffix), w.MetadataSize) {
+	if hasSize(dir.Look(w.Filename+metadataSuffix), w.MetadataSize) {
 		if err := placeMetadata(dir, w, w.Metadata); err != nil {
 			return err
 		}

@@ -84,13 +84,23 @@ func TestRepairKeepsTheLastCopy(t *testing.T) {
 	}
 }
 
-// TestRenderIsWhatIsWritten holds the one to the other.
+// TestRenderIsWhatIsWritten holds the one to the other, of a wheel that is new, which comes with all that its files are
+// made of, and of one for which that is asked.
 func TestRenderIsWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.publisher()
 	w.build(artifact{project: "foo", version: "1.10"})
 	w.build(artifact{project: "foo", version: "1.9", requiresPython: ">=3.7"})
+	w.exec(`update wheels set published_at = now() - interval '1 hour' where filename like 'foo-1.9-%'`)
+	for page, err := range w.PageFacts(t.Context(), []string{"foo"}) {
+		w.must(err)
+		for _, f := range page.Wheels {
+			if isNew := f.Version == "1.10"; len(page.Wheels) != 2 || isNew != (f.Metadata != nil) || isNew != (f.Record != nil) {
+				t.Errorf("of %d wheels %s came with %d bytes of METADATA and %v", len(page.Wheels), f.Version, len(f.Metadata), f.Record)
+			}
+		}
+	}
 	w.write(p)
 	page, err := w.Page(t.Context(), "foo")
 	w.must(err)

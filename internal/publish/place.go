@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"slices"
 
 	"pinwheel/internal/atomicfile"
@@ -69,7 +69,7 @@ func inOrder(entries []entry) {
 // this is not the first writing of the page. A file that has the name and the size
 // is the right one: names are never used again, and appear with whole files only.
 func (p *Publisher) place(ctx context.Context, dir *atomicfile.Folder, w store.WheelRow) error {
-	if !hasSize(dir.Path(w.Filename), w.Size) {
+	if !hasSize(dir.Look(w.Filename), w.Size) {
 		if err := p.placeFile(dir, w); err != nil {
 			return err
 		}
@@ -78,8 +78,11 @@ func (p *Publisher) place(ctx context.Context, dir *atomicfile.Folder, w store.W
 	if err := p.placeRecord(ctx, dir, w); err != nil {
 		return err
 	}
-	if hasSize(dir.Path(w.Filename+metadataSuffix), w.MetadataSize) {
+	if hasSize(dir.Look(w.Filename+metadataSuffix), w.MetadataSize) {
 		return nil
+	}
+	if w.Metadata != nil {
+		return placeMetadata(dir, w, w.Metadata)
 	}
 	metadata, err := p.cfg.Store.Metadata(ctx, w.Filename)
 	if err != nil {
@@ -88,10 +91,7 @@ func (p *Publisher) place(ctx context.Context, dir *atomicfile.Folder, w store.W
 	return placeMetadata(dir, w, metadata)
 }
 
-func hasSize(path string, size int64) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.Mode().IsRegular() && info.Size() == size
-}
+func hasSize(file fs.FileInfo, size int64) bool { return file != nil && file.Size() == size }
 
 func placeMetadata(dir *atomicfile.Folder, w store.WheelRow, metadata []byte) error {
 	if err := isMetadata(w, metadata); err != nil {

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,36 +27,56 @@ const (
 // least one, and takes down what is gone from it. The order makes a crash between
 // any two steps harmless; forgetting that the page was stale comes after all of them.
 func (p *Publisher) writeProject(ctx context.Context, page store.Page, gone []store.Withdrawn) error {
-	path, err := p.projectDir(page.Package)
+	path, made, err := p.projectDir(page.Package)
 	if err != nil {
 		return err
 	}
-	dir := atomicfile.In(path)
-	defer dir.Close()
+	in := p.disk.In
+	if made {
+		in = p.disk.InNew
+	}
+	files, pages := in(path), in(path)
+	if !made {
+		files.Doubt()
+	}
+	defer files.Close()
+	defer pages.Close()
 	// Without those that are withheld: the page goes on without them, and their links
 	// go; the depot keeps the files, so that all is back with the next writing.
 	wheels := page.Offered()
-	// Files first, names and all. A crash after them leaves files that no page names.
-	entries, missing := p.placeAll(ctx, dir, page.Package, wheels)
-	if err := dir.Commit(nil); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err // then nothing is known of what is missing
-	}
+	entries, missing := p.placeAll(ctx, files, page.Package, wheels)
+	err = ctx.Err() // then nothing is known of what is missing
 	// A page without a file serves nobody, but what must go does not wait for what is lost.
-	if len(entries) == 0 && missing != nil && len(gone) == 0 && len(wheels) == len(page.Wheels) {
-		return missing
+	if err == nil && len(entries) == 0 && missing != nil && len(gone) == 0 && len(wheels) == len(page.Wheels) {
+		err = missing
+	}
+	if err == nil {
+		err = p.preparePage(pages, page, entries)
+	}
+	if err == nil {
+		// The bytes of all are flushed at once: a page tells nobody before it has its name.
+		err = atomicfile.Flush(files, pages)
+	}
+	// Files first, names and all, also after an error: the next try need not write what it
+	// finds. A crash after them leaves files that no page names.
+	if err := cmp.Or(err, files.Commit(nil)); err != nil {
+		return err
 	}
 	// Then the pages. A crash among them leaves some of them old: they name fewer
 	// files, or others, and all of those are still there.
 	p.at(crash.PublishFiles, page.Package)
-	if err := p.writePage(dir, page, entries); err != nil {
+	if err := p.commitPage(pages, page.Package); err != nil {
 		return err
 	}
 	p.at(crash.PublishPages, page.Package)
-	// Then what no page names any more.
-	if err := p.takeDown(ctx, page.Package, gone, func() error { return clean(path, wheels) }); err != nil {
+	// Then what no page names any more, of which a folder that was made now has nothing.
+	err = p.takeDown(ctx, page.Package, gone, func() error {
+		if made {
+			return nil
+		}
+		return clean(path, wheels)
+	})
+	if err != nil {
 		return err
 	}
 	p.at(crash.PublishCleaned, page.Package)
@@ -65,23 +86,23 @@ func (p *Publisher) writeProject(ctx context.Context, page store.Page, gone []st
 	return missing
 }
 
-// projectDir makes the folder. Its name is flushed with those of the others that are
-// made now, before the rows go that would have us make it again.
-func (p *Publisher) projectDir(name string) (string, error) {
+// projectDir makes the folder, unless it is there. Its name is flushed with those of the
+// others that are made now, before the rows go that would have us make it again.
+func (p *Publisher) projectDir(name string) (dir string, made bool, err error) {
 	if !pep.ValidName(name) || name != pep.NormalizeName(name) {
-		return "", fmt.Errorf("make the folder of project %q: not a normalized name", name)
+		return "", false, fmt.Errorf("make the folder of project %q: not a normalized name", name)
 	}
-	dir := filepath.Join(p.simple(), name)
-	err := os.Mkdir(dir, 0o755)
+	dir = filepath.Join(p.simple(), name)
+	err = os.Mkdir(dir, 0o755)
 	if errors.Is(err, fs.ErrExist) {
-		return dir, nil
+		return dir, false, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("make the folder of project %s: %w", name, err)
+		return "", false, fmt.Errorf("make the folder of project %s: %w", name, err)
 	}
 	p.at(crash.PublishFolder, name)
 	p.made.Store(true)
-	return dir, nil
+	return dir, true, nil
 }
 
 // flushFolders makes the names of new folders durable.
@@ -89,22 +110,19 @@ func (p *Publisher) flushFolders() error {
 	if !p.made.Swap(false) {
 		return nil
 	}
-	err := atomicfile.SyncDir(p.simple())
+	err := p.disk.Flush(atomicfile.Names(p.simple()))
 	if err != nil {
 		p.made.Store(true)
 	}
 	return err
 }
 
-// writePage writes both forms of a page, each with its compressed copy after it,
-// which has the time of the page. After a crash in between, who compares the times
-// sees that the old copy is not of this page; who does not, as nginx, serves the
-// page before, of which no file is removed yet. The other order would be as good.
-func (p *Publisher) writePage(dir *atomicfile.Folder, page store.Page, entries []entry) error {
-	project := page.Package
+// preparePage writes both forms of a page, each with its compressed copy after it,
+// which has the time of the page; commitPage gives them their names.
+func (p *Publisher) preparePage(dir *atomicfile.Folder, page store.Page, entries []entry) error {
 	json, err := projectJSON(page, entries)
 	if err != nil {
-		return fmt.Errorf("write the page of %s: %w", project, err)
+		return fmt.Errorf("write the page of %s: %w", page.Package, err)
 	}
 	for _, f := range []struct {
 		name string
@@ -120,6 +138,13 @@ func (p *Publisher) writePage(dir *atomicfile.Folder, page store.Page, entries [
 			return err
 		}
 	}
+	return nil
+}
+
+// commitPage places each page before its copy. After a crash in between, who compares
+// their times sees that the old copy is not of this page; who does not, as nginx, serves
+// the page before, of which no file is removed yet. The other order would be as good.
+func (p *Publisher) commitPage(dir *atomicfile.Folder, project string) error {
 	return dir.Commit(func(name string) {
 		switch name {
 		case pageHTML:

@@ -68,6 +68,7 @@ type Publisher struct {
 	patience *patience
 	pace     pace
 	gzips    packers
+	disk     *atomicfile.Disk
 	marked   atomic.Bool // everything was marked stale because the site was empty
 	swept    atomic.Bool // what a crash left beside the root index is removed
 	made     atomic.Bool // a project's folder was made, and its name is not flushed
@@ -98,6 +99,8 @@ func New(cfg Config) (*Publisher, error) {
 	if err := p.probe(); err != nil {
 		return nil, fmt.Errorf("open site %s: %w; choose another with --site-dir", cfg.SiteDir, err)
 	}
+	p.disk = atomicfile.OpenDisk(p.simple())
+	p.made.Store(true) // whoever made folders before us may have died before he flushed their names
 	return p, nil
 }
 

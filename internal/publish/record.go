@@ -21,14 +21,18 @@ const recordSuffix = ".build.json"
 // right one: the rows that it is made of do not change, and files appear whole.
 func (p *Publisher) placeRecord(ctx context.Context, dir *atomicfile.Folder, w store.WheelRow) error {
 	name := w.Filename + recordSuffix
-	if info, err := os.Lstat(dir.Path(name)); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+	if there := dir.Look(name); there != nil && there.Size() > 0 {
 		return nil
 	}
-	record, err := p.cfg.Store.BuildRecord(ctx, w.Filename)
-	if err != nil {
-		return err
+	record := w.Record
+	if record == nil {
+		read, err := p.cfg.Store.BuildRecord(ctx, w.Filename)
+		if err != nil {
+			return err
+		}
+		record = &read
 	}
-	body, err := recordFile(&record)
+	body, err := recordFile(record)
 	if err != nil {
 		return fmt.Errorf("write how %s was made: %w", w.Filename, err)
 	}
