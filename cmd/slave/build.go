@@ -44,7 +44,7 @@ func newBuild() *cobra.Command {
 		Short: "Build one wheel here, in the farm's sandbox",
 		Long: `build does what a job does, without a farm: one pip wheel in the sandbox. The wheel
 is left in the current folder; after a failure there is none. Exit status 0: built;
-1: failed.`,
+1: failed. A fault of this machine is told as the cause slave-fault in JSON.`,
 		Example: "  slave build markupsafe==2.1.5 --timeout 5m --memory 1G --json\n" +
 			"  slave build markupsafe==2.1.5 --root /var/cache/pinwheel/bookworm-armhf",
 		Args: cobra.ExactArgs(1),
@@ -107,13 +107,16 @@ func (f buildFlags) check(requirement string) (name, version string, err error) 
 }
 
 // build prepares a private folder, builds in it, and brings the wheel out.
-func (f buildFlags) build(ctx context.Context, cmd *cobra.Command, name, version string, log zerolog.Logger) error {
+func (f buildFlags) build(ctx context.Context, cmd *cobra.Command, name, version string, log zerolog.Logger) (err error) {
+	var target any // not known yet
+	defer func() { err = f.blame(ctx, cmd, outcome{name, version, target}, err) }()
 	b, dir, err := f.prepare(ctx, name, version, log)
 	if err != nil {
 		return err
 	}
 	defer dir.Remove()
 	defer b.Proxy.Close()
+	target = b.Python.Target()
 	if !f.asJSON {
 		b.Live = cmd.ErrOrStderr()
 	}
@@ -209,14 +212,35 @@ func upstream(ctx context.Context, t agent.Target, user proc.User) (string, erro
 	return pip.Upstream(ctx, host)
 }
 
-// tell brings the wheel out and prints the result.
-func (f buildFlags) tell(cmd *cobra.Command, b builder.Build, res builder.Result) error {
-	out := map[string]any{
+// outcome is what a build is of, in the form that results are printed in.
+type outcome struct {
+	name, version string
+	target        any // nil: not known
+}
+
+func (o outcome) of(res builder.Result) map[string]any {
+	return map[string]any{
 		"schema": 1, "outcome": res.Outcome, "cause": res.Failure.Cause, "detail": res.Failure.Detail, "hint": res.Failure.Hint,
-		"package": pep.NormalizeName(b.Package), "version": b.Version, "target": b.Python.Target(),
+		"package": pep.NormalizeName(o.name), "version": o.version, "target": o.target,
 		"wheel": nil, "sha256": nil, "sdist": nil,
 		"seconds": res.Record.Seconds, "peak_rss_bytes": res.Record.PeakRSS, "imports": res.Record.Imports,
 	}
+}
+
+// blame also prints an error as JSON, where that is wanted: whoever reads it is told of a
+// machine that is not fit as of every other outcome. Wrong use is not one, nor is an
+// interruption.
+func (f buildFlags) blame(ctx context.Context, cmd *cobra.Command, o outcome, err error) error {
+	if err == nil || !f.asJSON || ctx.Err() != nil || errors.Is(err, cli.ErrSilent) || cli.IsUsage(err) {
+		return err
+	}
+	failed := builder.Result{Outcome: farm.OutcomeFailed, Failure: farm.Failure{Cause: farm.SlaveFault, Detail: cli.OneLine(err.Error())}}
+	return errors.Join(err, cli.JSON(cmd.OutOrStdout(), o.of(failed)))
+}
+
+// tell brings the wheel out and prints the result.
+func (f buildFlags) tell(cmd *cobra.Command, b builder.Build, res builder.Result) error {
+	out := outcome{b.Package, b.Version, b.Python.Target()}.of(res)
 	if s := res.Record.Sdist; s.URL != "" {
 		out["sdist"] = map[string]any{"url": s.URL, "sha256": s.SHA256}
 	}

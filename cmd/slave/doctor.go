@@ -31,6 +31,10 @@ type finding struct {
 	Level  level  `json:"level"`
 	Detail string `json:"detail"`
 	Remedy string `json:"remedy"` // empty: nothing is to be done, or the detail says it
+
+	// Of a finding about one target: its root, and what it is, if that is known.
+	Root   string `json:"root,omitempty"`
+	Target string `json:"target,omitempty"`
 }
 
 func newDoctor() *cobra.Command {
@@ -45,7 +49,8 @@ and venv, bubblewrap, a C compiler, space, a clock that is right, heat and suppl
 that can be looked up, the upstream, and the master by NATS and HTTP. It needs no master:
 what it does not know of one, it does not ask. Where master and upstream are, the slave of
 this state folder was told at its last hello. Each line is ok, a warning or a problem, with
-the remedy. Exit status 0: fit; 1: there is a problem.`,
+the remedy; in JSON those about one target have its root, and the target if it is known.
+Exit status 0: fit; 1: there is a problem.`,
 		Example: `  slave doctor
   slave doctor --python /usr/bin/python3 --json
   slave doctor --nats-url nats://farm.example:4222 --creds pi-01.creds --master-url http://farm.example:7070`,
@@ -104,13 +109,14 @@ func (d *doctor) settle(set settings) (err error) {
 	return nil
 }
 
-// interview is what doctor says at the start of a slave, in its log: of what the
-// start has not tried already.
+// interview is what doctor says at the start of a slave, in its log.
 func interview(log zerolog.Logger, list []finding) {
 	for _, f := range list {
 		event := map[level]func() *zerolog.Event{fine: log.Info, warning: log.Warn, problem: log.Error}[f.Level]()
-		if f.Remedy != "" {
-			event = event.Str("remedy", f.Remedy)
+		for _, field := range [][2]string{{"root", f.Root}, {"target", f.Target}, {"remedy", f.Remedy}} {
+			if field[1] != "" {
+				event = event.Str(field[0], field[1])
+			}
 		}
 		event.Str("detail", f.Detail).Msg("doctor: " + f.Name + " " + string(f.Level))
 	}

@@ -15,6 +15,7 @@ import (
 	"pinwheel/internal/bus"
 	"pinwheel/internal/certs"
 	"pinwheel/internal/cli"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/machine"
 	"pinwheel/internal/pip"
 	"pinwheel/internal/proc"
@@ -46,43 +47,71 @@ func (d *doctor) examine(ctx context.Context) []finding {
 func (d *doctor) examineBuilds(ctx context.Context) []finding {
 	user, mode := proc.BuildUser(), d.mode
 	var list []finding
-	if d.mode == builder.None {
-		list = append(list, finding{Name: "bwrap", Level: warning, Detail: "builds run without a fence (--sandbox=none)",
-			Remedy: "let builds be fenced by bubblewrap: --sandbox=bwrap"})
-	} else {
-		fence := builder.Probe(ctx, user)
-		list = append(list, verdict("bwrap", fence, "", "passes a probe run"))
-		if fence != nil {
-			mode = builder.None
-		}
+	var fence error
+	if mode == builder.Bwrap {
+		fence = builder.Probe(ctx, user)
+	}
+	list = append(list, fenced(mode, fence))
+	if fence != nil {
+		mode = builder.None
 	}
 	for _, w := range d.targets {
-		list = append(list, d.examineTarget(ctx, w, user, mode)...)
+		found, target := d.examineTarget(ctx, w, user, mode)
+		for _, f := range found {
+			f.Target = target
+			list = append(list, at(w.root, f))
+		}
 	}
 	return list
 }
 
 // examineTarget asks a target's Python what it is, and has its compiler make an
-// extension module.
-func (d *doctor) examineTarget(ctx context.Context, w wanted, user proc.User, mode builder.Mode) []finding {
+// extension module. It also says which target that is; "" if that is not known.
+func (d *doctor) examineTarget(ctx context.Context, w wanted, user proc.User, mode builder.Mode) (list []finding, target string) {
 	t, passed, err := w.find(ctx, user)
-	where := ""
-	if !w.isHost() {
-		where = " in " + w.root
-	}
-	list := []finding{verdict("python", err, w.remedy(),
-		"%s %s%s, pip %s, target %s", t.Python.Path, t.Python.Version, where, t.Python.Pip, t.Python.Target())}
+	list = []finding{w.found(t, err)}
 	for _, p := range passed {
 		list = append(list, finding{Name: "passed over", Level: fine, Detail: p})
 	}
 	if err != nil {
-		return list
+		if w.target == (farm.Target{}) {
+			return list, ""
+		}
+		return list, w.target.String()
 	}
 	if d.python.Path == "" {
 		d.python = t.Python
 	}
 	cc, err := toolchain(ctx, t, user, mode)
-	return append(list, verdict("compiler", err, "", "%s%s", cc, where))
+	return append(list, compiles(t, cc, err)), t.Python.Target().String()
+}
+
+// fenced is what is said of the fence, when it was tried.
+func fenced(mode builder.Mode, err error) finding {
+	if mode == builder.None {
+		return finding{Name: "bwrap", Level: warning, Detail: "builds run without a fence (--sandbox=none)",
+			Remedy: "let builds be fenced by bubblewrap: --sandbox=bwrap"}
+	}
+	return verdict("bwrap", err, "", "passes a probe run")
+}
+
+// found is what is said of a target's Python, when it was asked.
+func (w wanted) found(t agent.Target, err error) finding {
+	return verdict("python", err, w.remedy(),
+		"%s %s%s, pip %s, target %s", t.Python.Path, t.Python.Version, in(t), t.Python.Pip, t.Python.Target())
+}
+
+// compiles is what is said of a target's compiler, when it has made an extension module.
+func compiles(t agent.Target, cc string, err error) finding {
+	return verdict("compiler", err, "", "%s%s", cc, in(t))
+}
+
+// in names the root of a target, where it is not the machine's own.
+func in(t agent.Target) string {
+	if filepath.Clean(t.Root) == builder.HostRoot {
+		return ""
+	}
+	return " in " + t.Root
 }
 
 // remedy is what to do about a Python that cannot be used. What is wrong with a root

@@ -41,7 +41,7 @@ func (s settings) way(py pip.Python, log zerolog.Logger) (*proxy.Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := proxy.Config{Bundle: py.Bundle, Allow: allow, Deny: deny, ParentNames: s.Names, CacheDir: s.CacheDir, CA: s.TLSCA}
+	cfg := proxy.Config{Bundle: py.Bundle, Allow: allow, Deny: deny, ParentNames: s.Names, CacheDir: s.CacheDir, CA: s.TLSCA, Log: log}
 	p, err := proxy.New(cfg)
 	if errors.Is(err, proxy.ErrInUse) {
 		log.Warn().Err(err).Msg("nothing is taken from the cache")

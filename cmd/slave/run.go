@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -67,7 +66,8 @@ func parseMode(s string) (builder.Mode, error) {
 	return m, nil
 }
 
-// greetWithin is how long a start waits for the master's word. Who is refused, for example for
+// greetWithin is how long a start waits for the master's word; then it asks the neighbours
+// without it, and tells what it found. Who is refused, for example for
 // its protocol, ends before, and so its start has failed. A master that is away longer is no
 // fault of the slave, which waits for it, started.
 const greetWithin = 10 * time.Second
@@ -103,18 +103,19 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	ready := boss.ReadyWithin(drain, greetWithin, "looking for the farm at "+hidden(s.NATSURL))
 	defer context.AfterFunc(drain, func() { boss.Stopping("the build under way ends, and is reported") })()
 	// Wait: a slave that starts before its master is no error.
+	greeting := d.awaitGreeting(drain, log, greetWithin, ready)
 	conn, err := bus.Connect(drain, bus.Options{URL: s.NATSURL, CredsFile: s.Creds, Label: "slave", TLS: trust, Log: log, Wait: true})
 	if err != nil {
+		greeting.end()
 		return err
 	}
 	defer conn.Close()
+	defer greeting.end()
 	d.conn = conn
-	observe, wait := d.onceGreeted(drain, log, ready)
-	defer wait()
 	a, err := agent.New(drain, agent.Config{
 		Conn: conn, StateDir: s.StateDir, Targets: targets, Broken: broken, Mode: mode, User: user, Version: cli.Version(), Log: log, Now: now,
 		Allow: allow, Deny: deny, ProxyNames: s.Names, CacheDir: s.CacheDir,
-		Fitness: s.fitness(), Observe: observe, Certs: trust,
+		Fitness: s.fitness(), Observe: greeting.observe(drain), Certs: trust,
 		Alive: func(within time.Duration) { vitals.Promise("talking to the master", within) },
 	})
 	if err != nil {
@@ -122,27 +123,6 @@ func (s settings) run(drain, abandon context.Context, mode builder.Mode, log zer
 	}
 	defer context.AfterFunc(drain, a.Drain)()
 	return a.Run(abandon)
-}
-
-// onceGreeted asks the neighbours when the master has told where they are, beside the
-// work; wait returns when that is done.
-func (d *doctor) onceGreeted(ctx context.Context, log zerolog.Logger, ready func(status string)) (observe func(agent.Step, string), wait func()) {
-	var asking sync.WaitGroup
-	once := sync.OnceFunc(func() {
-		ready("building for the farm at " + hidden(d.set.NATSURL))
-		asking.Go(func() {
-			interview(log, d.examineNetwork(ctx))
-			rest() // what the start took, nothing takes again
-		})
-	})
-	return func(step agent.Step, _ string) {
-		switch step {
-		case agent.Greeted:
-			once()
-		case agent.Accepted, agent.Dropped:
-			asking.Go(rest)
-		}
-	}, asking.Wait
 }
 
 // fence tries bwrap, if it is wanted.

@@ -127,8 +127,10 @@ func (s settings) serve(ctx context.Context, mode builder.Mode, user proc.User, 
 		}
 	}
 	var found []agent.Target
+	var tried []finding
 	for _, w := range list {
 		t, err := findTarget(ctx, w, user, log)
+		tried = append(tried, at(w.root, w.found(t, err)))
 		if err != nil {
 			broken = append(broken, agent.Broken{Root: t.Root, Err: err})
 			continue
@@ -142,9 +144,12 @@ func (s settings) serve(ctx context.Context, mode builder.Mode, user proc.User, 
 		if err := fence(ctx, mode, user); err != nil {
 			return nil, nil, err
 		}
+		tried = append(tried, fenced(mode, nil))
 	}
 	for _, t := range found {
-		if _, err := toolchain(ctx, t, user, mode); err != nil {
+		cc, err := toolchain(ctx, t, user, mode)
+		tried = append(tried, at(t.Root, compiles(t, cc, err)))
+		if err != nil {
 			broken = append(broken, agent.Broken{Root: t.Root, Err: err})
 			continue
 		}
@@ -153,10 +158,17 @@ func (s settings) serve(ctx context.Context, mode builder.Mode, user proc.User, 
 	if len(served) == 0 || ctx.Err() != nil {
 		return nil, nil, cmp.Or(ctx.Err(), broken[0].Err)
 	}
+	interview(log, tried)
 	for _, b := range broken {
 		log.Error().Err(b.Err).Str("root", b.Root).Msg("a target is not served until the next start after it is mended, the others are")
 	}
 	return served, broken, nil
+}
+
+// at is a finding about what is in a root.
+func at(root string, f finding) finding {
+	f.Root = cmp.Or(root, builder.HostRoot)
+	return f
 }
 
 // findTarget asks a target's Python what it is; an error comes with its root. It says

@@ -91,6 +91,7 @@ type pace struct {
 	retry, retryMax time.Duration // talking to the master
 	fault, faultMax time.Duration // after faults of our own, several in a row
 	stall           time.Duration // an upload that does not move for so long is begun again
+	last            time.Duration // reporting what no master takes, once no more work is taken
 }
 
 func usualPace() pace {
@@ -98,6 +99,8 @@ func usualPace() pace {
 		retry: 200 * time.Millisecond, retryMax: 5 * time.Second,
 		fault: 5 * time.Second, faultMax: 5 * time.Minute,
 		stall: 30 * time.Second,
+		// Whoever stopped the program waits for it, and nothing is lost if it waits no longer.
+		last: 30 * time.Second,
 	}
 }
 
@@ -109,7 +112,8 @@ const farewellWithin = 2 * time.Second
 // is done; then it returns nil. Its errors are those of the start, the state
 // folder being in use or not readable, and bus.ErrProtocol: with the master that
 // there is nothing can be done until one of both is replaced. The build under way
-// is finished then, and kept for the next start.
+// is finished then, and kept for the next start. So is, after Drain, what no master
+// takes within half a minute; an upload that moves is not cut off.
 //
 // At the end of ctx the build under way is killed and its lease given back; what
 // is finished stays on disk for the next start. Run returns when nothing of it
@@ -138,8 +142,8 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // loops runs the parts in the order of their ends: when no more work is to be
-// taken and the last build has ended, reporting goes on until all is accepted;
-// beats go on as long as anything is held.
+// taken and the last build has ended, reporting goes on until all is accepted, or no
+// master has taken it for a while; beats go on as long as anything is held.
 func (a *Agent) loops(ctx context.Context) {
 	life, endLife := context.WithCancel(ctx)
 	take, endTaking := context.WithCancel(ctx)
@@ -149,8 +153,12 @@ func (a *Agent) loops(ctx context.Context) {
 	loops.Go(func() { a.reports(life) })
 	loops.Go(func() { a.watchDrain(life, endTaking) })
 	a.work(take, ctx)
+	late := time.AfterFunc(a.pace.last, func() { a.board.change(func(f *facts) { f.late = true }) })
 	// An error means that ctx has ended: what is unreported stays on disk.
-	_, _ = a.board.await(ctx, nothingUnreported)
+	if f, err := a.board.await(ctx, reportingIsOver); err == nil && f.gaveUp {
+		a.log.Warn().Int("results", len(f.finished)).Msg("no master takes what is finished: it stays in the state folder, and is reported after the next start")
+	}
+	late.Stop()
 	endTaking()
 	endLife()
 	loops.Wait()

@@ -31,6 +31,8 @@ type facts struct {
 	request  string        // put, and not answered yet: its lease, if any, is ours
 	building *building     // nil: nothing
 	finished []string      // tokens of the results in the spool, oldest first
+	late     bool          // who ended us has waited for long
+	gaveUp   bool          // and what was tried last was not taken
 }
 
 // building is the build under way; it does not change once it is on the board.
@@ -140,6 +142,8 @@ func mayGreet(f facts) bool { return !f.greeted && !f.asking }
 
 // nothingUnreported is also true when nobody would understand a report.
 func nothingUnreported(f facts) bool { return len(f.finished) == 0 || f.foreign != nil }
+
+func reportingIsOver(f facts) bool { return nothingUnreported(f) || f.gaveUp }
 
 func somethingUnreported(f facts) bool { return len(f.finished) > 0 }
 

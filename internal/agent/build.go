@@ -25,9 +25,14 @@ type done struct {
 // run has the builder do one lease. The error is a fault of our own, or the
 // context's.
 func (a *Agent) run(ctx context.Context, lease farm.Lease) (done, error) {
-	dir := filepath.Join(a.paths.build, lease.Token)
-	if err := makeOpen(dir); err != nil {
+	// A build sees where its folder lies on the machine (/proc/self/mountinfo), so that is not
+	// named by the token, with which whoever has it reports the job.
+	dir, err := os.MkdirTemp(a.paths.build, fmt.Sprintf("job-%d-*", lease.Job))
+	if err != nil {
 		return done{}, err
+	}
+	if err := makeOpen(dir); err != nil {
+		return done{dir: dir}, err
 	}
 	live := newLogStream(lease.Job, a.wire.Log)
 	defer live.close()
@@ -55,6 +60,7 @@ func (a *Agent) run(ctx context.Context, lease farm.Lease) (done, error) {
 		Live:           live,
 		Now:            a.cfg.Now,
 		System:         target.system,
+		Known:          target.known,
 	}
 	res, err := a.build(ctx, b)
 	if err != nil {

@@ -2,6 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -35,6 +38,10 @@ func TestFromLeaseToAccepted(t *testing.T) {
 	if got.Package != "demo" || got.Version != "1.1" || got.Limits != (farm.Limits{}).Fill() ||
 		got.IndexURL != m.welcome().Upstream || cmp.Diff(got.ExtraIndexURLs, []string{m.welcome().Index}) != "" {
 		t.Errorf("asked the builder for %+v", got)
+	}
+	// A build may read where it is.
+	if all := fmt.Sprintf("%+v", got); strings.Contains(all, "TOKEN1") || filepath.Dir(filepath.Dir(got.Dir)) != s.paths.build {
+		t.Errorf("the build can know its lease's token, or is not where leftovers are looked for: %s", all)
 	}
 	if r.Outcome != farm.OutcomeBuilt || len(r.Wheels) != 1 || r.Wheels[0].Name != "demo-1.1-py3-none-any.whl" {
 		t.Fatalf("report = %+v", r)

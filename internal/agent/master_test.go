@@ -226,7 +226,7 @@ func (m *master) prepareSlave(cfg Config, build func(context.Context, builder.Bu
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	a.pace = pace{retry: 5 * time.Millisecond, retryMax: 50 * time.Millisecond, fault: time.Millisecond, faultMax: time.Millisecond, stall: within}
+	a.pace = pace{retry: 5 * time.Millisecond, retryMax: 50 * time.Millisecond, fault: time.Millisecond, faultMax: time.Millisecond, stall: within, last: within}
 	if build != nil {
 		a.build = build
 	}

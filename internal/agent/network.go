@@ -12,7 +12,7 @@ import (
 func (a *Agent) newProxy() (*proxy.Proxy, error) {
 	cfg := proxy.Config{
 		CacheDir: a.paths.cache, KeepFree: a.cfg.Fitness.enoughDisk(), Statfs: a.cfg.Sensors.DiskUsage,
-		Allow: a.cfg.Allow, Deny: a.cfg.Deny, ParentNames: a.cfg.ProxyNames, CA: a.cfg.Certs.CA(),
+		Allow: a.cfg.Allow, Deny: a.cfg.Deny, ParentNames: a.cfg.ProxyNames, CA: a.cfg.Certs.CA(), Log: a.log,
 	}
 	for _, t := range a.cfg.Targets { // the certificates that pip here is told to trust
 		if cfg.Bundle == "" {

@@ -38,6 +38,7 @@ func (a *Agent) reports(ctx context.Context) {
 			return
 		}
 		trouble.say(err, "result not accepted yet")
+		a.board.change(func(f *facts) { f.gaveUp = f.late })
 		a.pauseUntilNews(ctx, f, pause.NextBackOff())
 	}
 }

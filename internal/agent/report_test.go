@@ -159,6 +159,16 @@ func TestUnreportedResultsAreBounded(t *testing.T) {
 // takes, and starts another on the same folder.
 func TestNothingIsLostOverRestarts(t *testing.T) {
 	t.Parallel()
+	for name, end := range map[string]func(*slave){"stopped": func(s *slave) { s.stop() }, "drained": func(s *slave) { s.Drain() }} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reportedAfterRestart(t, end)
+		})
+	}
+}
+
+func reportedAfterRestart(t *testing.T, end func(*slave)) {
+	t.Helper()
 	m := newMaster(t)
 	var open atomic.Bool
 	held := make(chan []string, 64)
@@ -175,11 +185,13 @@ func TestNothingIsLostOverRestarts(t *testing.T) {
 		return w
 	}
 	m.serve(m.farm.Master)
-	first := m.prepareSlave(Config{}, goodBuild).start()
+	first := m.prepareSlave(Config{}, goodBuild)
+	first.pace.last = 100 * time.Millisecond
+	first.start()
 	receive(t, held)
 	m.leases <- lease(1)
 	first.wait(Spooled, "TOKEN1")
-	first.stop()
+	end(first)
 	if err := first.waitEnd(); err != nil {
 		t.Errorf("Run = %v", err)
 	}
@@ -198,6 +210,33 @@ func TestNothingIsLostOverRestarts(t *testing.T) {
 	}
 	second.wait(Accepted, "TOKEN1")
 	onlyNames(t, second.paths.build)
+}
+
+// TestEndWaitsForWhatMoves: an upload that is under way when patience is over is not cut off.
+func TestEndWaitsForWhatMoves(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	begun, goOn := make(chan struct{}, 16), make(chan struct{})
+	m.upload = func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-goOn
+		m.store(w, r)
+	}
+	m.serve(m.farm.Master)
+	s := m.prepareSlave(Config{}, goodBuild)
+	s.pace.last = time.Nanosecond
+	s.start()
+	m.leases <- lease(1)
+	receive(t, begun)
+	s.Drain()
+	if _, err := s.board.await(t.Context(), func(f facts) bool { return f.late }); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	if err := s.waitEnd(); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	s.wait(Accepted, "TOKEN1")
 }
 
 // TestOutageOfTheWire ends the NATS server while a build runs, and starts it

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 
 	"pinwheel/internal/atomicfile"
 	"pinwheel/internal/bus"
@@ -18,8 +18,13 @@ import (
 
 const reportName = "report.json"
 
-// tokenForm is what a lease's token must look like to name a folder.
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+// namesFolder says whether a lease's token can name a folder: 1 to 128 letters, digits, _
+// and -.
+func namesFolder(token string) bool {
+	return token != "" && len(token) <= 128 && !strings.ContainsFunc(token, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	})
+}
 
 // errSpoiled means that a spooled file is not what its report says.
 var errSpoiled = errors.New("the spooled file is damaged")

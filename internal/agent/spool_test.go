@@ -282,3 +282,19 @@ func FuzzParseReport(f *testing.F) {
 		}
 	})
 }
+
+// What is no plain name of a folder names none.
+func TestNamesFolder(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 128)
+	for _, token := range []string{"a", "Z9_-", long} {
+		if !namesFolder(token) {
+			t.Errorf("%q names no folder", token)
+		}
+	}
+	for _, token := range []string{"", ".", "..", "a/b", "a b", "a\x00", "é", "\xff", "a\n", long + "x"} {
+		if namesFolder(token) {
+			t.Errorf("%q names a folder", token)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type Target struct {
 	Dpkg   string     // dpkg's database of what is installed there; empty: the root's own
 
 	system *linkage.System // whose libraries the wheels need
+	known  *builder.Known  // what its builds have found out
 }
 
 // Broken is a target that cannot be served as it is: its root, and why.
@@ -68,7 +69,7 @@ func CheckTargets(list []Target, user proc.User) error {
 
 func serve(list []Target) (serves []served) {
 	for _, t := range list {
-		t.system = linkage.NewSystem(t.root())
+		t.system, t.known = linkage.NewSystem(t.root()), &builder.Known{}
 		serves = append(serves, served{t, &debian{path: cmp.Or(t.Dpkg, dpkgIn(t.root()))}})
 	}
 	return serves

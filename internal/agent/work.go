@@ -150,7 +150,7 @@ func (a *Agent) do(ctx context.Context, lease farm.Lease) error {
 // refuse says why a lease cannot be worked on. It is not held then, so the
 // master gets it back by the next beat.
 func (a *Agent) refuse(lease farm.Lease) error {
-	if !tokenForm.MatchString(lease.Token) {
+	if !namesFolder(lease.Token) {
 		return fmt.Errorf("lease of job %d: its token %.40q cannot name a folder", lease.Job, lease.Token)
 	}
 	if _, ok := a.serving(lease.Target); !ok {

@@ -69,6 +69,8 @@ func (r *rig) wheels() {
 		"story-pure": {"story_pure-1.0-py3-none-any.whl"},
 		"story-c": {"story_c-1.0-" + wheelTag(host) + ".whl",
 			"story_c-1.0-cp311-cp311-linux_armv7l.whl"},
+		"story-crt": {"story_crt-1.0-" + wheelTag(host) + ".whl",
+			"story_crt-1.0-cp311-cp311-linux_armv7l.whl"},
 		"story-v6": {"story_v6-1.0-" + wheelTag(host) + ".whl",
 			"story_v6-1.0-cp311-cp311-linux_armv7l.whl", "story_v6-1.0-cp311-cp311-linux_armv6l.whl"},
 	} {
@@ -92,10 +94,12 @@ func wheelTag(t farm.Target) string { return t.ABI + "-" + t.ABI + "-" + t.Platf
 // copies: what has no copy has the reason.
 func (r *rig) copies() {
 	r.t.Helper()
-	r.eventually("story-c has no copy for armv6l, and says why", func() (string, bool) {
-		why := r.tell("why", "story-c", "1.0")
-		return why, strings.Contains(why, "no copy for armv6l: ") && !strings.Contains(why, "nobody has looked yet")
-	})
+	for _, project := range []string{"story-c", "story-crt"} {
+		r.eventually(project+" has no copy for armv6l, and says why", func() (string, bool) {
+			why := r.tell("why", project, "1.0")
+			return why, strings.Contains(why, "no copy for armv6l: ") && !strings.Contains(why, "nobody has looked yet")
+		})
+	}
 	if why := r.tell("why", "story-v6", "1.0"); strings.Contains(why, "no copy for armv6l: ") {
 		r.t.Errorf("story-v6 has a copy, and a reason for none:\n%s", why)
 	}
@@ -105,7 +109,7 @@ func (r *rig) copies() {
 // an sdist of each, and what is in them runs.
 func (p *pi) takesOurs() {
 	p.t.Helper()
-	said, got, err := p.install(nil, "story-pure", "story-c", "story-v6")
+	said, got, err := p.install(nil, "story-pure", "story-c", "story-crt", "story-v6")
 	if err != nil {
 		p.t.Fatalf("pip install: %v\n%s", err, said)
 	}
@@ -115,12 +119,13 @@ func (p *pi) takesOurs() {
 	for project, file := range map[string]string{
 		"story-pure": "story_pure-1.0-py3-none-any.whl",
 		"story-c":    "story_c-1.0-cp311-cp311-linux_armv7l.whl",
+		"story-crt":  "story_crt-1.0-cp311-cp311-linux_armv7l.whl",
 		"story-v6":   "story_v6-1.0-cp311-cp311-linux_armv7l.whl",
 	} {
 		p.from(got[project], p.url+"/simple/"+project+"/", file)
 	}
-	p.runs("import platform, story_pure, story_c, story_v6; print(platform.machine(), story_pure.version, story_c.answer(), story_v6.answer())",
-		"armv7l 1.0 42 42")
+	p.runs("import platform, story_pure, story_c, story_crt, story_v6; print(platform.machine(), story_pure.version, story_c.answer(), "+
+		"story_crt.answer(), story_v6.answer())", "armv7l 1.0 42 42 42")
 	p.say("pip takes the farm's wheels, and they run")
 }
 
@@ -198,8 +203,10 @@ func (p *pi) asksByPlatform() {
 	if said, err := download("story-v6"); err != nil {
 		p.t.Errorf("pip download for armv6l: %v\n%s", err, said)
 	}
-	if said, err := download("story-c"); err == nil {
-		p.t.Errorf("pip downloads story-c for armv6l:\n%s", said)
+	for _, project := range []string{"story-c", "story-crt"} {
+		if said, err := download(project); err == nil {
+			p.t.Errorf("pip downloads %s for armv6l:\n%s", project, said)
+		}
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*"))
 	p.must(err)

@@ -27,6 +27,8 @@ const stories = `
 kind: extension
 -- story-v6==1.0 --
 kind: armv6
+-- story-crt==1.0 --
+kind: nearly-armv6
 `
 
 // before is what was released earlier, so that the farm does not know it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pinwheel/internal/clitest"
+	"pinwheel/internal/manualtest"
 	"pinwheel/internal/proc"
 )
 
@@ -63,6 +64,22 @@ func TestRootIsNamedOnce(t *testing.T) {
 		if err != nil || out != root+"\n" || strings.Contains(errs, "download") {
 			t.Errorf("armroot prints %q, %v, want %s\n%s", out, err, root, errs)
 		}
+	}
+}
+
+// TestManual types the chapter of the manual about roots. Of its two commands the other wants
+// a mirror of Raspbian: see TestRootOfTwoMirrors.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	root := armRoot(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root makes a root: run `make test-arm` as root")
+	}
+	cmd := exec.Command("sh", "-ec", manualtest.Open(t).Lines("Roots", 2)[0])
+	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	out, errs, err := run(t, cmd)
+	if err != nil || !strings.HasSuffix(out, root+"\n") {
+		t.Errorf("%s prints %q, %v, want %s\n%s", cmd.Args[2], out, err, root, errs)
 	}
 }
 

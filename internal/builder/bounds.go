@@ -101,7 +101,21 @@ func inWords(list []bound) string {
 
 // endsFirst says who goes when the machine runs out of memory: the build, rather
 // than who looks after it. By the build itself, since that is always allowed.
-const endsFirst = "echo 1000 2>/dev/null >/proc/self/oom_score_adj\n"
+const endsFirst = "echo " + firstToEnd + " 2>/dev/null >/proc/self/oom_score_adj\n"
+
+// firstToEnd is the kernel's word for it (proc_pid_oom_score_adj(5)).
+const firstToEnd = "1000"
+
+// keepFirstToEnd says it again of processes that have taken it back: without privileges
+// they may, down to what they inherited.
+func keepFirstToEnd(base string, pids []string) {
+	for _, pid := range pids {
+		path := base + "/" + pid + "/oom_score_adj"
+		if is, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(is)) != firstToEnd {
+			_ = os.WriteFile(path, []byte(firstToEnd), 0) // gone, or hidden from us
+		}
+	}
+}
 
 // leader runs the build's program as the first process of its PID namespace.
 // When that process ends, the kernel kills all others; until then the shell

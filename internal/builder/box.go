@@ -31,7 +31,10 @@ type box struct {
 	mark   string   // an environment entry that only this build's processes have
 	extra  []string // more of the environment, by a recipe
 
-	out *wayOut // to the network; nil: there is none
+	out *wayOut // to the network; nil: there is none, nor the helper
+
+	known  *Known // of the helper; nil: nothing
+	recipe bool   // it has a recipe's environment
 
 	constraints []string // on what the build requires, by a recipe
 
@@ -47,7 +50,8 @@ func openBox(b Build) (x *box, err error) {
 		return nil, err
 	}
 	x = &box{dir: filepath.Join(b.Dir, "box"), root: root, mode: b.Mode, user: b.User, python: b.Python,
-		mark: "PINWHEEL_BUILD=" + rand.Text(), extra: append([]string{b.epoch()}, b.Recipe.Environ()...), constraints: b.Recipe.Constraints}
+		mark: "PINWHEEL_BUILD=" + rand.Text(), extra: append([]string{b.epoch()}, b.Recipe.Environ()...), constraints: b.Recipe.Constraints,
+		known: b.Known, recipe: len(b.Recipe.Environ()) > 0}
 	if err := mkdir(b.Dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the build folder: %w", err)
 	}
@@ -73,9 +77,6 @@ func (x *box) fill() error {
 		if err := x.user.Chown(filepath.Join(x.dir, d)); err != nil {
 			return err
 		}
-	}
-	if err := x.user.CanEnter(filepath.Join(x.dir, "work")); err != nil {
-		return err
 	}
 	return x.writeEtc()
 }
@@ -136,10 +137,7 @@ func (x *box) env() []string {
 		// the build requires. The second is what that one reads since pip 25.3.
 		env = append(env, "PIP_CONSTRAINT="+path, "PIP_BUILD_CONSTRAINT="+path)
 	}
-	env = append(env, unasked()...)
-	if x.out != nil {
-		env = append(env, x.out.env()...)
-	}
+	env = append(append(env, unasked()...), x.out.env()...)
 	// Unbuffered, so that the log of a build that is stopped is complete.
 	return append(env,
 		"TMPDIR="+tmp, "USER=build", "LOGNAME=build", "SHELL=/bin/sh", "PYTHONUNBUFFERED=1", x.mark)

@@ -76,6 +76,10 @@ type Build struct {
 	// Now tells the time of day for the record; nil is time.Now.
 	Now func() time.Time
 
+	// Known is what earlier builds of this root, Python and user found out; nil: all
+	// is asked anew.
+	Known *Known
+
 	// System is where the build's Debian packages are told from; nil is the machine's own.
 	System *linkage.System
 }
@@ -115,13 +119,13 @@ func (b Build) run(ctx context.Context) (r Result, err error) {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, x.remove()) }()
-	compiler, err := x.preflight(ctx, false)
+	compiler, err := b.Known.preflight(ctx, x)
 	if err != nil {
 		return Result{}, err
 	}
 	end, err := b.pipWheel(ctx, x)
 	if err != nil {
-		return Result{}, err
+		return Result{}, b.Known.doubt(ctx, x, err)
 	}
 	if r, err = b.judge(x, end); err != nil {
 		return Result{}, err

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,7 @@ func (x *box) start(limits farm.Limits, log *cappedLog, argv []string) (*running
 		flood: make(chan struct{}), info: make(chan *handle, 1)}
 	if err := r.launch(); err != nil {
 		read.Close()
-		return nil, err
+		return nil, cmp.Or(x.shut(), err)
 	}
 	go r.pump(log, floodFactor*limits.LogLimit)
 	return r, nil

@@ -168,7 +168,7 @@ func TestProbeNamesTheRemedy(t *testing.T) {
 func TestOldBwrap(t *testing.T) {
 	bwrapOnly(t)
 	b := newBuild(t, Bwrap, "sd_ok", index(t, nil))
-	real, err := findBwrap(b.User)
+	real, err := findBwrap()
 	must(t, err)
 	dir := filepath.Dir(b.Dir)
 	script := "#!/bin/sh\ncase \" $* \" in *' --disable-userns '*) echo 'bwrap: Unknown option --disable-userns' >&2; exit 1;; esac\nexec " + real + " \"$@\"\n"

@@ -76,44 +76,59 @@ type openFile struct {
 
 // nameless finds them; one that two processes have comes twice. What a process has
 // open may be a million descriptors, so it returns false when ctx has ended before all
-// were looked at, or found said that it is enough.
+// were looked at, or found said that it is enough; also when there are some that nobody
+// has open, on their way between processes.
 func nameless(ctx context.Context, base string, pids []string, found func(openFile) bool) (whole bool) {
+	whole = true
 	for _, pid := range pids {
 		dir, err := os.Open(base + "/" + pid + "/fd")
 		if err != nil {
 			continue // gone, or not ours to look at
 		}
-		whole = namelessIn(ctx, dir, found)
+		all, transit := namelessIn(ctx, dir, base+"/"+pid+"/fdinfo/", found)
 		dir.Close()
-		if !whole {
+		if !all {
 			return false
 		}
+		whole = whole && !transit
 	}
-	return ctx.Err() == nil
+	return whole && ctx.Err() == nil
 }
 
-// namelessIn looks through the fd folder of one process.
-func namelessIn(ctx context.Context, dir *os.File, found func(openFile) bool) bool {
+// namelessIn looks through the fd folder of one process. That all were looked at does not
+// mean that they are all there is: files may be in transit.
+func namelessIn(ctx context.Context, dir *os.File, info string, found func(openFile) bool) (all, transit bool) {
 	at := int(dir.Fd())
 	for ctx.Err() == nil {
 		fds, err := dir.Readdirnames(256)
 		for _, fd := range fds {
 			var st unix.Stat_t
-			if unix.Fstatat(at, fd, &st, 0) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 0 {
+			if unix.Fstatat(at, fd, &st, 0) != nil {
+				continue
+			}
+			if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+				transit = transit || holdsFiles(info+fd)
+			}
+			if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 0 {
 				continue
 			}
 			name := make([]byte, 64)              // more than is looked at
 			n, _ := unix.Readlinkat(at, fd, name) // gone meanwhile: no name
 			if !found(openFile{string(name[:max(n, 0)]), uint64(st.Dev), st.Ino, st.Blocks * 512}) {
-				return false
+				return false, transit
 			}
 		}
 		if err != nil || len(fds) == 0 {
-			return true
+			return true, transit
 		}
 	}
-	return false
+	return false, transit
 }
+
+// holdsFiles says whether files that were sent to a socket (SCM_RIGHTS of unix(7)) wait
+// there to be taken: whoever sent them may have closed them since. The kernel tells how
+// many there are, not which. Before Linux 5.6 it did not.
+func holdsFiles(info string) bool { return readFields(info, "scm_fds")["scm_fds"] > 0 }
 
 // mappedOnly is the size, in bytes, of files without a name that a process has
 // mapped and that are not in seen, and how many they are. As much as is mapped may be on

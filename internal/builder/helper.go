@@ -21,7 +21,7 @@ func (x *box) helper(path string) (string, error) {
 			return "", fmt.Errorf("find this program for the build's way out: %w", err)
 		}
 	}
-	if x.user.CanExec(path) == nil {
+	if x.known.canRun(x, path) == nil {
 		return path, nil
 	}
 	to := filepath.Join(x.dir, "way-out")

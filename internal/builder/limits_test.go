@@ -34,6 +34,21 @@ os.unlink(f.name)
 for i in range(MEGABYTES): f.write(os.urandom(1 << 20)); f.flush()
 `
 
+// libc calls what Python has no words for.
+const libc = `
+import ctypes
+libc = ctypes.CDLL(None)
+`
+
+// transit sends files to a socket, where they stay.
+const transit = `
+import array, socket
+near, far = socket.socketpair(socket.AF_UNIX)
+def send(f):
+    near.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [f]))])
+    os.close(f)
+`
+
 func overLimit() []limited {
 	return []limited{
 		{name: "crowd", body: crowd, limits: farm.Limits{Memory: 1 << 30}, want: farm.OutOfMemory, detail: "more than its limit of 1.0 GB"},
@@ -61,7 +76,7 @@ with open("/dev/shm/x", "wb") as f:
 time.sleep(1000)
 `},
 		{name: "unlinked", limits: farm.Limits{Disk: 128 << 20, FileSize: 4 << 30}, want: farm.Disk, detail: "more than its limit of 128 MB",
-			body: strings.ReplaceAll(unlinked, "MEGABYTES", "600") + "time.sleep(1000)\n"},
+			body: strings.ReplaceAll(unlinked, "MEGABYTES", "4096") + "time.sleep(1000)\n"},
 		{name: "mapped", only: Bwrap, limits: farm.Limits{Disk: 128 << 20, FileSize: 4 << 30}, want: farm.Disk, detail: "more than its limit of 128 MB", body: `
 import mmap
 f = open(os.path.join(os.environ["TMPDIR"], "secret"), "w+b")
@@ -71,6 +86,46 @@ m = mmap.mmap(f.fileno(), 400 << 20)
 f.close()
 os.closerange(3, 100)
 for at in range(0, len(m), 1 << 20): m[at:at + (1 << 20)] = os.urandom(1 << 20)
+time.sleep(1000)
+`},
+		// What no process has.
+		{name: "segments", only: Bwrap, limits: farm.Limits{Memory: 256 << 20}, want: farm.OutOfMemory, detail: "more than its limit of 256 MB", body: libc + `
+libc.shmat.restype = ctypes.c_void_p
+libc.shmdt.argtypes = [ctypes.c_void_p]
+for i in range(8):
+    at = libc.shmat(libc.shmget(0, 50 << 20, 0o1600), None, 0)
+    ctypes.memset(at, 1, 50 << 20)
+    libc.shmdt(at)
+time.sleep(1000)
+`},
+		{name: "messages", only: Bwrap, limits: farm.Limits{Memory: 256 << 20}, want: farm.OutOfMemory, detail: "more than its limit of 256 MB", body: libc + `
+message = ctypes.create_string_buffer(b"\1" + b"\0" * 7 + b"x" * 4096)
+for i in range(20000):
+    queue = libc.msgget(0, 0o1600)
+    while libc.msgsnd(queue, message, 4096, 0o4000) == 0: pass
+time.sleep(1000)
+`},
+		{name: "semaphores", only: Bwrap, limits: farm.Limits{Memory: 256 << 20}, want: farm.OutOfMemory, detail: "more than its limit of 256 MB", body: libc + `
+for i in range(200): libc.semget(0, 32000, 0o1600)
+time.sleep(1000)
+`},
+		// Nobody has them open, for they are on their way to somebody. What the machine has
+		// lost stands for them, and others give it something back meanwhile: hence more and more.
+		{name: "intransit", only: Bwrap, limits: farm.Limits{Disk: 24 << 20}, want: farm.Disk, detail: "more than its limit of 24 MB", body: transit + `
+for n in range(60):
+    f = os.open(os.path.join(os.environ["TMPDIR"], "secret"), os.O_CREAT | os.O_RDWR)
+    os.unlink(os.path.join(os.environ["TMPDIR"], "secret"))
+    for i in range(10): os.write(f, os.urandom(1 << 20))
+    send(f)
+    time.sleep(n / 10)
+time.sleep(1000)
+`},
+		{name: "memfdintransit", only: Bwrap, limits: farm.Limits{Memory: 256 << 20}, want: farm.OutOfMemory, detail: "more than its limit of 256 MB", body: transit + `
+for n in range(12):
+    f = os.memfd_create("x")
+    for i in range(100): os.write(f, b"x" * (1 << 20))
+    send(f)
+    time.sleep(n)
 time.sleep(1000)
 `},
 		{name: "manyfiles", only: Bwrap, limits: farm.Limits{Disk: 64 << 20}, want: farm.Disk, detail: "more than its limit of 64 MB", body: `
@@ -167,6 +222,7 @@ for which, want in ((r.RLIMIT_DATA, 1 << 30), (r.RLIMIT_FSIZE, 2 << 30), (r.RLIM
 most = r.getrlimit(r.RLIMIT_NPROC)
 assert most[0] == most[1] and (most[0] == 300 if EXACT else most[0] >= 300), most
 assert open("/proc/self/oom_score_adj").read() == "1000\n"
+assert os.uname()[4] == subprocess.check_output(["uname", "-m"]).decode().strip() == "MACHINE", os.uname()
 return wheel(d)
 `
 	for _, mode := range modes() {
@@ -176,7 +232,7 @@ return wheel(d)
 			if mode == Bwrap && countsByNamespace() {
 				exact = "True"
 			}
-			b := newBuild(t, mode, "bounded", index(t, map[string][]byte{"bounded": sdist(t, "bounded", strings.ReplaceAll(code, "EXACT", exact))}))
+			b := newBuild(t, mode, "bounded", index(t, map[string][]byte{"bounded": sdist(t, "bounded", strings.NewReplacer("EXACT", exact, "MACHINE", machineName(t, "uname", "-m")).Replace(code))}))
 			b.Limits = farm.Limits{Timeout: time.Minute, LogLimit: 1 << 20, Memory: 1 << 30, FileSize: 2 << 30, OpenFiles: 200, Processes: 300}
 			if r := build(t, b); r.Outcome != farm.OutcomeBuilt {
 				t.Errorf("%+v\n%s", r, readLog(t, b))

@@ -145,3 +145,7 @@ func readMachine() machine {
 // short says whether the machine has less than it must keep: then the build goes. A
 // twentieth of its memory is what it takes in a look or two.
 func (m machine) short() bool { return m.total > 0 && m.free < min(max(m.total/20, 48<<20), 1<<30) }
+
+// scarce says whether the machine might come to be short: until then no process ends
+// for want of memory.
+func (m machine) scarce() bool { return m.free < m.total/4 }

@@ -102,9 +102,9 @@ func TestNoWayButTheProxy(t *testing.T) {
 		t.Errorf("%d connections to a server on loopback", conns.Load())
 	}
 	want := []farm.Contact{
-		{Host: "public.example:" + port, Times: 2, Refused: true, Why: "builds may not reach it: public.example is 127.0.0.1"},
-		{Host: "169.254.169.254", Times: 1, Refused: true, Why: "builds may not reach it: 169.254.169.254 is 169.254.169.254"},
-		{Host: "metadata.example:443", Times: 1, Refused: true, Why: "builds may not reach it: metadata.example is 169.254.169.254"},
+		{Host: "public.example:" + port, Times: 2, Refused: true, Why: "builds may not reach it"},
+		{Host: "169.254.169.254", Times: 1, Refused: true, Why: "builds may not reach it"},
+		{Host: "metadata.example:443", Times: 1, Refused: true, Why: "builds may not reach it"},
 	}
 	if diff := cmp.Diff(want, r.Record.Contacts); diff != "" {
 		t.Errorf("contacts (-want +got):\n%s", diff)

@@ -170,6 +170,8 @@ func buildBelow64(t *testing.T, root string) {
 import sysconfig
 platform = sysconfig.get_platform()
 print("BELOW %s %s" % (os.uname()[4], platform))
+os.environ.pop("LD_PRELOAD")
+print("KERNEL " + subprocess.check_output(["uname", "-m"]).decode())
 return wheel(d, tag="TAG-" + platform.replace("-", "_"))
 `
 	py, err := findPython()
@@ -186,5 +188,8 @@ return wheel(d, tag="TAG-" + platform.replace("-", "_"))
 	}
 	if said := readLog(t, b); !strings.Contains(said, "BELOW armv8l linux-armv7l") {
 		t.Errorf("the build saw another machine:\n%s", said)
+	}
+	if want := "KERNEL " + smallMachine(t) + "\n"; !strings.Contains(readLog(t, b), want) {
+		t.Errorf("programs that the shim is not before saw another one, want %s\n%s", want, readLog(t, b))
 	}
 }

@@ -18,13 +18,20 @@ import (
 // compiler many packages quietly leave their extension out and become pure.
 var ErrNoCompiler = errors.New("no C compiler")
 
+// ErrNoPython says that Python starts outside of the sandbox and not in it, so that
+// nothing can be built.
+var ErrNoPython = errors.New("no Python for builds")
+
 // ready is what the sandbox says first, to be told from one that does not work.
 const ready = "pinwheel: inside"
 
-// tools looks, inside the sandbox, for what every extension needs. Arguments:
-// the compiler that Python's own extensions ask for, the folder of Python.h,
-// and "deep" to compile and link for real.
+// tools looks, inside the sandbox, for what every build needs: a Python that starts
+// there, which one with libraries elsewhere does not, and would fail every package by
+// its own fault; and what every extension needs. Arguments: the compiler that Python's
+// own extensions ask for, the folder of Python.h, "deep" to compile and link for real,
+// and Python.
 const tools = `
+said=$("$4" -c pass 2>&1) || { set -f; echo "missing: a Python that starts:" $said; exit; }
 command -v cc >/dev/null || { echo "missing: cc"; exit; }
 command -v "$1" >/dev/null || { echo "missing: $1"; exit; }
 test -r "$2/Python.h" || { echo "missing: $2/Python.h"; exit; }
@@ -48,7 +55,7 @@ func (x *box) preflight(ctx context.Context, deep bool) (string, error) {
 	if deep {
 		depth = "deep"
 	}
-	said, err := x.look(ctx, tools, x.python.CC, x.python.Include, depth)
+	said, err := x.look(ctx, tools, x.python.CC, x.python.Include, depth, x.python.Path)
 	if err != nil {
 		return "", err
 	}
@@ -76,6 +83,10 @@ func (x *box) here(err error) error {
 }
 
 func (x *box) missing(what, said string) error {
+	if why, ok := strings.CutPrefix(what, "a Python that starts:"); ok {
+		return fmt.Errorf("%w: %s does not start where builds run: %s; builds see /usr and Python's own prefix: take one that needs nothing else",
+			ErrNoPython, x.python.Path, oneLine(why))
+	}
 	if strings.HasSuffix(what, "Python.h") {
 		return fmt.Errorf("%w for extensions: %s cannot be read by %s: apt install python3-dev", ErrNoCompiler, what, x.user)
 	}
@@ -128,6 +139,9 @@ func (x *box) tryLook(ctx context.Context, script string, args []string) (string
 
 // noSandbox says why the box cannot run so much as a shell.
 func (x *box) noSandbox(said string, end ending) error {
+	if why := x.shut(); why != nil {
+		return why
+	}
 	if x.root != HostRoot {
 		if why := x.noRoot(said); why != nil {
 			return why

@@ -49,7 +49,7 @@ func (b Build) importAll(ctx context.Context, x *box, wheel string) (found farm.
 	if err != nil {
 		return found, err
 	}
-	fresh.keepUserns = x.keepUserns // and there is no way out of this one
+	fresh.keepUserns = x.keepUserns
 	inside := filepath.Join("tmp", filepath.Base(wheel))
 	if err := fresh.bring(wheel, inside); err != nil {
 		return found, fmt.Errorf("bring the wheel into the sandbox: %w", err)
@@ -64,7 +64,13 @@ func (b Build) importAll(ctx context.Context, x *box, wheel string) (found farm.
 	limits.Timeout, limits.LogLimit = budget+proveGrace, proveLog
 	argv := []string{fresh.python.Path, "-E", "-s", "-S", "-c", prover, filepath.Join(fresh.work(), inside),
 		filepath.Join(fresh.work(), "site"), strconv.FormatFloat(budget.Seconds(), 'f', 0, 64)}
+	if fresh.out, err = b.noWay(fresh); err != nil {
+		return found, err
+	}
 	end, err := fresh.execute(ctx, limits, log, argv)
+	if fresh.out != nil {
+		_, _ = fresh.out.close() // that it never began, the run says itself
+	}
 	if err != nil {
 		return found, err
 	}

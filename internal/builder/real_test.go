@@ -67,7 +67,7 @@ func otherwise() map[string]another {
 		"backports.ssl_match_hostname==3.7.0.1":  spelled("backports.ssl_match_hostname-3.7.0.1-py2.py3-none-any.whl"),
 		"Products.CMFQuickInstallerTool==3.0.16": spelled("Products.CMFQuickInstallerTool-3.0.16-py3-none-any.whl"),
 		"bcrypt==4.1.2":                          {"fail", "", "missing-tool rustc", rustless},
-		"rpds-py==0.18.0": {"fail", "", "network static.rust-lang.org", rustless + ", and the one that maturin fetches then is " +
+		"rpds-py==0.18.0": {"fail", "", "network refused by the fence: static.rust-lang.org", rustless + ", and the one that maturin fetches then is " +
 			"not to be had where names resolve to addresses that are not public, as behind some proxies"},
 	}
 }

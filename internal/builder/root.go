@@ -106,15 +106,12 @@ func (b Build) openRoot() (string, error) {
 	if err == nil && !info.IsDir() {
 		err = errors.New("not a folder")
 	}
-	if err == nil {
-		err = b.User.CanEnter(b.Root)
-	}
 	var real string
 	if err == nil {
 		real, err = filepath.EvalSymlinks(b.Root)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %s: %w; keep it where the build user can go, for example below /var/cache/pinwheel", ErrRoot, b.Root, err)
+		return "", rootOutOfReach(b.Root, err)
 	}
 	if _, err := InRoot(real, "/bin/sh"); err != nil {
 		return "", fmt.Errorf("%w: %s: has no /bin/sh, so it is no userland; %s", ErrRoot, b.Root, newRoot)
@@ -161,6 +158,11 @@ func InRoot(root, path string) (string, error) {
 	return filepath.Join(root, at), nil
 }
 
+// rootOutOfReach is the error of a root that lies where the build's user cannot go.
+func rootOutOfReach(root string, why error) error {
+	return fmt.Errorf("%w: %s: %w; keep it where the build user can go, for example below /var/cache/pinwheel", ErrRoot, root, why)
+}
+
 // maxLinks is how many links the kernel follows in one path.
 const maxLinks = 40
 
@@ -169,6 +171,9 @@ const maxLinks = 40
 func (x *box) noRoot(said string) error {
 	switch {
 	case strings.Contains(said, "find source path"):
+		if err := x.user.CanEnter(x.root); err != nil {
+			return rootOutOfReach(x.root, err)
+		}
 		return fmt.Errorf("%w: %s: %s; all of it must lie where %s can go", ErrRoot, x.root, oneLine(said), x.user)
 	case !strings.Contains(said, "execvp /bin/sh"):
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
 	"pinwheel/internal/farm"
@@ -30,7 +31,7 @@ func (x *box) command(limits farm.Limits, argv ...string) (*exec.Cmd, error) {
 	// The supervisor must live long enough to end the others.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	if x.mode == Bwrap {
-		bwrap, err := findBwrap(x.user)
+		bwrap, err := findBwrap()
 		if err != nil {
 			return nil, err
 		}
@@ -58,15 +59,31 @@ func (x *box) fence(limits farm.Limits) []string {
 	return append(append(args, x.view()...), "/bin/sh", "-c", x.leader(limits), "sh")
 }
 
-func findBwrap(user proc.User) (string, error) {
+func findBwrap() (string, error) {
 	path, err := exec.LookPath("bwrap")
 	if err != nil {
 		return "", fmt.Errorf("%w: no bwrap on the PATH: apt install bubblewrap", ErrNoSandbox)
 	}
-	if err := user.CanExec(path); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoSandbox, err)
-	}
 	return path, nil
+}
+
+// shut says what keeps the build's user from its folder or from bwrap, if anything
+// does. It is asked when nothing started, not before: to ask takes processes of its own.
+func (x *box) shut() error {
+	if err := x.user.CanEnter(filepath.Join(x.dir, "work")); err != nil {
+		return err
+	}
+	if x.mode != Bwrap {
+		return nil
+	}
+	path, err := findBwrap()
+	if err != nil {
+		return err
+	}
+	if err := x.user.CanExec(path); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoSandbox, err)
+	}
+	return nil
 }
 
 // Probe says whether bwrap can fence builds of this user here, by running it

@@ -4,6 +4,7 @@
 import ctypes, os, resource, signal, sys, time
 
 PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 38, 36
+PER_LINUX32 = 8
 PATIENCE = 10  # seconds for killed processes to go
 
 
@@ -70,7 +71,8 @@ def bind(bounds):
 
 
 def main(bounds, argv):
-    prctl = ctypes.CDLL(None).prctl
+    libc = ctypes.CDLL(None)
+    prctl = libc.prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     status = signal.SIGKILL
@@ -80,6 +82,8 @@ def main(bounds, argv):
         if first == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             bind(bounds)
+            if "_PYTHON_HOST_PLATFORM" in os.environ:  # as seem32 in persona.go
+                libc.personality(PER_LINUX32)
             os.execv(argv[0], argv)
         while True:
             pid, status = os.waitpid(-1, 0)

@@ -25,20 +25,36 @@ var (
 // maxWheel is what a master takes, in bytes. A file of holes may claim any size.
 const maxWheel = 2 << 30
 
-// wheelNames lists what looks like a wheel in out. A folder that the build
-// made unreadable, or replaced by a link, holds none.
-func wheelNames(work *os.Root) []string {
-	entries, err := fs.ReadDir(work.FS(), "out")
-	if err != nil {
-		return nil
+// mostOut is how many files are looked at where the wheel should be, of which pip leaves one:
+// a build makes names by the hundred thousand.
+const mostOut = 1000
+
+// wheelNames lists what looks like a wheel in out, and says whether there is more than is
+// looked at. A folder that the build made unreadable, or replaced by something else, holds
+// none.
+func wheelNames(work *os.Root) (names []string, more bool) {
+	if info, err := work.Lstat("out"); err != nil || !info.IsDir() { // a pipe would keep us waiting
+		return nil, false
 	}
-	var names []string
-	for _, e := range entries {
-		if strings.HasSuffix(strings.ToLower(e.Name()), ".whl") {
-			names = append(names, e.Name())
+	out, err := work.Open("out")
+	if err != nil {
+		return nil, false
+	}
+	defer out.Close()
+	for seen := 0; ; {
+		some, err := out.Readdirnames(256)
+		for _, name := range some {
+			if strings.HasSuffix(strings.ToLower(name), ".whl") {
+				names = append(names, name)
+			}
+		}
+		if seen += len(some); seen > mostOut {
+			return names, true
+		}
+		if err != nil { // io.EOF; of a disk that fails, what was read counts
+			return names, false
 		}
 	}
-	return names
 }
 
 // fits says why a wheel's name (PEP 427) is not that of this build, or "".

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -11,6 +12,9 @@ import (
 	"pinwheel/internal/pep"
 	"pinwheel/internal/proxy"
 )
+
+// errUnopened says that no program of the build ever started: before that, its way out opens.
+var errUnopened = errors.New("open the build's way out")
 
 // withWay runs pip with a way out, and says what it took by it.
 func (b Build) withWay(ctx context.Context, x *box, log *cappedLog) (end ending, taken proxy.Taken, err error) {
@@ -28,7 +32,7 @@ func (b Build) withWay(ctx context.Context, x *box, log *cappedLog) (end ending,
 	x.out = nil
 	if err == nil && unopened != nil && end.stop.Cause == "" {
 		said, _ := log.end(1 << 10) // what there is of it
-		err = fmt.Errorf("open the build's way out: %w: %s", unopened, oneLine(string(said)))
+		err = fmt.Errorf("%w: %w: %s", errUnopened, unopened, oneLine(string(said)))
 	}
 	return end, taken, err
 }

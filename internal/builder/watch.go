@@ -20,6 +20,14 @@ const crowded = 8
 // shortFor is how long a machine that has too little memory waits for an exact count.
 const shortFor = time.Second
 
+// unseen is on how many looks in a row a build's processes may not be there to be looked at,
+// half a minute: bwrap is as slow as the disk that it comes from. A build that begins unseen
+// is one without limits.
+const unseen = 120
+
+// errUnseen says that nothing can be watched here.
+var errUnseen = errors.New("no process of the build can be seen in /proc, so its limits cannot be held; mount /proc without hidepid")
+
 // errShort says that the machine has no room for builds, and not because of this one.
 var errShort = errors.New("this machine is short of memory")
 
@@ -32,9 +40,11 @@ type watch struct {
 	disk   *diskWatch
 	began  machine
 	read   func() machine // as it is now
+	sysv   *sysv
 
 	peak   int64     // bytes of memory, the most that was seen
 	crowds int       // looks in a row at the limit of processes
+	blind  int       // looks in a row that saw no process
 	exact  time.Time // no counting of pages before
 	files  int64     // bytes of memory in files, when pages were last counted
 	shmem  int64     // bytes of shared memory of the machine, at the last look
@@ -45,7 +55,11 @@ type watch struct {
 
 func (x *box) watch(l farm.Limits) *watch {
 	began := readMachine()
-	return &watch{limits: l, kin: kin{mode: x.mode}, disk: newDiskWatch(x.dir, l.Disk), began: began, read: readMachine, shmem: began.shmem}
+	w := &watch{limits: l, kin: kin{mode: x.mode}, disk: newDiskWatch(x.dir, l.Disk), began: began, read: readMachine, shmem: began.shmem}
+	if x.out != nil {
+		w.sysv = &x.out.sysv
+	}
+	return w
 }
 
 // close ends what still looks at the build's processes.
@@ -61,8 +75,12 @@ func (w *watch) look(now time.Time, first int) (farm.Failure, error) {
 	w.kin.first = first
 	base, pids := w.kin.list()
 	if base == "" {
+		if w.blind++; w.blind >= unseen {
+			return farm.Failure{}, errUnseen
+		}
 		return farm.Failure{}, nil
 	}
+	w.blind = 0
 	if f, err := w.memory(now, base, pids); err != nil || f.Cause != "" {
 		return f, err
 	}
@@ -87,13 +105,18 @@ func (w *watch) memory(now time.Time, base string, pids []string) (farm.Failure,
 	case u.tasks > w.limits.Processes: // where the kernel does not count exactly
 		w.crowds = crowded
 	}
-	m := w.read()
-	held := max(shared, devSize(base))
+	m, objects := w.read(), w.sysv.look(now)
+	if m.scarce() {
+		keepFirstToEnd(base, pids)
+	}
+	u.memory += objects.kernel
+	held := max(shared, devSize(base)+objects.shared)
 	// Memory may also be in files that nobody maps: then the machine has more of it
 	// than before, be it the build's or not.
 	w.grown, w.shmem = w.grown+max(m.shmem-w.shmem, 0), m.shmem
 	most := u.memory + max(held, w.files+w.grown)
 	if c, ok := w.pages.take(); ok {
+		c.own, c.files = c.own+objects.kernel, c.files+objects.shared
 		if !c.whole { // too many files to be looked at: all that the machine has more of counts as its own
 			c.files = max(c.files, m.shmem-w.began.shmem)
 		}

@@ -1,10 +1,14 @@
 package builder
 
 import (
+	"bufio"
 	"errors"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"pinwheel/internal/farm"
 )
@@ -52,9 +56,8 @@ func TestShort(t *testing.T) {
 }
 
 // TestKernelsWords: what the kernel says of this very process and machine is
-// understood.
+// understood. Not beside others, as TestManyDescriptors.
 func TestKernelsWords(t *testing.T) {
-	t.Parallel()
 	s := readStatus("/proc/self")
 	if s.own < 1<<20 || s.own > 1<<40 || s.tasks < 2 {
 		t.Errorf("status %+v", s)
@@ -67,6 +70,40 @@ func TestKernelsWords(t *testing.T) {
 	}
 	if gone := readStatus("/proc/0"); gone != (status{}) {
 		t.Errorf("of nobody: %+v", gone)
+	}
+}
+
+// TestFirstToEnd: a process that takes back that the kernel ends it first is that again
+// before the machine is short.
+func TestFirstToEnd(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", endsFirst+"echo 900 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj; read rest")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	defer func() { in.Close(); _ = cmd.Wait() }()
+	said, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	if said != "900\n" {
+		t.Fatalf("taken back, it is %q", said)
+	}
+	now := machine{total: 4 << 30, free: 2 << 30}
+	w := &watch{began: now, read: func() machine { return now }}
+	pids := []string{strconv.Itoa(cmd.Process.Pid)}
+	for _, c := range []struct {
+		free int64
+		want string
+	}{{2 << 30, "900"}, {1<<30 - 1, firstToEnd}} {
+		now.free = c.free
+		_, err = w.memory(time.Now(), "/proc", pids)
+		must(t, err)
+		is, err := os.ReadFile("/proc/" + pids[0] + "/oom_score_adj")
+		must(t, err)
+		if strings.TrimSpace(string(is)) != c.want {
+			t.Errorf("with %s left it is %q, want %s", amount(c.free), is, c.want)
+		}
 	}
 }
 

@@ -1,11 +1,13 @@
 package builder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +20,8 @@ import (
 // loopback. Its way out is a listening socket on that loopback which the proxy, out
 // here, accepts connections from (decision 31). The socket must be made inside: this
 // very program does so, bound into the build's view, as the first there; it hands the
-// socket out and becomes the build's program.
+// socket out and becomes the build's program. A run that has no way out is begun like
+// that too, for what else is handed out; nobody listens at its socket.
 const (
 	helperPath  = "/pinwheel"
 	wayOutArg   = "--way-out"
@@ -40,7 +43,8 @@ func Inside() {
 	os.Exit(helperFails)
 }
 
-// handOut makes the socket, sends it out and becomes argv. It returns an error only.
+// handOut makes the socket, sends it out, with the lists of what else the build has, and
+// becomes argv. It returns an error only.
 func handOut(argv []string) error {
 	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -50,22 +54,33 @@ func handOut(argv []string) error {
 	if err := errors.Join(syscall.Bind(s, at), syscall.Listen(s, syscall.SOMAXCONN)); err != nil {
 		return fmt.Errorf("listen on port %d: %w", wayOutPort, err)
 	}
-	if err := syscall.Sendmsg(wayOutFD, []byte{0}, syscall.UnixRights(s), nil, 0); err != nil {
+	lists, err := openLists()
+	if err != nil {
+		return fmt.Errorf("open the lists of what is shared here: %w", err)
+	}
+	out := []int{s}
+	for _, f := range lists {
+		out = append(out, int(f.Fd()))
+	}
+	if err := syscall.Sendmsg(wayOutFD, []byte{0}, syscall.UnixRights(out...), nil, 0); err != nil {
 		return fmt.Errorf("hand the socket out: %w", err)
 	}
+	runtime.KeepAlive(lists) // else they might be closed before they are sent
 	syscall.CloseOnExec(wayOutFD)
+	seem32()
 	return fmt.Errorf("start %s: %w", argv[0], syscall.Exec(argv[0], argv, os.Environ()))
 }
 
-// wayOut is the way to the network of one run in a box.
+// wayOut is the way to the network of one run in a box, and what that tells of itself.
 type wayOut struct {
-	door    *proxy.Door
+	door    *proxy.Door  // nil: it leads nowhere
 	own     *proxy.Proxy // ours to close; nil: it is the caller's
 	address string       // host:port, as the build sees it
 	helper  string       // the program that opens it, bwrap only
 
 	ours, theirs *os.File   // a socket pair, bwrap only
 	served       chan error // that the door is served, or why not
+	sysv         sysv
 }
 
 // names of the indexes, in the order of indexURLs.
@@ -101,6 +116,7 @@ func (b Build) openWay(x *box) (_ *wayOut, err error) {
 	}
 	defer func() {
 		if err != nil {
+			w.served <- nil // it never will be, which close waits for
 			w.close()
 		}
 	}()
@@ -114,19 +130,44 @@ func (b Build) openWay(x *box) (_ *wayOut, err error) {
 		return w, nil
 	}
 	w.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(wayOutPort))
-	if w.helper, err = x.helper(b.Helper); err != nil {
+	if err := w.open(x, b.Helper); err != nil {
 		return nil, err
 	}
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open the build's way out: %w", err)
-	}
-	w.ours, w.theirs = os.NewFile(uintptr(pair[0]), "way out"), os.NewFile(uintptr(pair[1]), "way out")
 	return w, nil
 }
 
+// noWay is the way out of a run in x that may not go anywhere; nil without a fence. The
+// caller closes it.
+func (b Build) noWay(x *box) (*wayOut, error) {
+	if x.mode != Bwrap {
+		return nil, nil
+	}
+	w := &wayOut{served: make(chan error, 1)}
+	if err := w.open(x, b.Helper); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// open readies what is handed out of the fence.
+func (w *wayOut) open(x *box, helper string) (err error) {
+	if w.helper, err = x.helper(helper); err != nil {
+		return err
+	}
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the build's way out: %w", err)
+	}
+	w.ours, w.theirs = os.NewFile(uintptr(pair[0]), "way out"), os.NewFile(uintptr(pair[1]), "way out")
+	return nil
+}
+
 func (w *wayOut) serve(l net.Listener) {
-	w.door.Serve(l)
+	if w.door == nil {
+		l.Close()
+	} else {
+		w.door.Serve(l)
+	}
 	w.served <- nil
 }
 
@@ -170,40 +211,47 @@ func (w *wayOut) begun() {
 	}
 	go func() {
 		defer c.Close()
-		l, err := receive(c)
+		l, lists, err := receive(c)
 		if err != nil {
 			w.served <- err
 			return
 		}
+		w.sysv.hold(lists)
 		w.serve(l)
 	}()
 }
 
-// receive takes the socket that the helper hands out. That the other end is closed
-// everywhere means that none will come.
-func receive(c net.Conn) (net.Listener, error) {
-	rights := make([]byte, syscall.CmsgSpace(4))
+// receive takes the socket that the helper hands out, and the lists of what else the
+// build has. That the other end is closed everywhere means that none will come.
+func receive(c net.Conn) (l net.Listener, lists []*os.File, err error) {
+	rights := make([]byte, syscall.CmsgSpace(4*(1+len(sysvLists()))))
 	_, n, _, _, err := c.(*net.UnixConn).ReadMsgUnix(make([]byte, 1), rights)
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("no socket came out of the sandbox")
+		return nil, nil, errors.New("no socket came out of the sandbox")
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	messages, err := syscall.ParseSocketControlMessage(rights[:n])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(messages) != 1 {
-		return nil, fmt.Errorf("%d messages with sockets came out of the sandbox, not one", len(messages))
+		return nil, nil, fmt.Errorf("%d messages with sockets came out of the sandbox, not one", len(messages))
 	}
 	fds, err := syscall.ParseUnixRights(&messages[0])
-	if err != nil {
-		return nil, err
+	if err != nil || len(fds) == 0 {
+		return nil, nil, cmp.Or(err, errors.New("no socket came with the word out of the sandbox"))
 	}
-	f := os.NewFile(uintptr(fds[0]), "listener")
-	defer f.Close()
-	return net.FileListener(f)
+	for _, fd := range fds {
+		lists = append(lists, os.NewFile(uintptr(fd), "from inside"))
+	}
+	if l, err = net.FileListener(lists[0]); err != nil { // it has one of its own
+		closeAll(lists)
+		return nil, nil, err
+	}
+	lists[0].Close()
+	return l, lists[1:], nil
 }
 
 // close ends the way out, and says what was taken by it. The error says that it never
@@ -215,6 +263,10 @@ func (w *wayOut) close() (proxy.Taken, error) {
 		w.served <- nil
 	}
 	err := <-w.served
+	w.sysv.close()
+	if w.door == nil {
+		return proxy.Taken{}, err
+	}
 	taken := w.door.Close()
 	if w.own != nil {
 		w.own.Close()
@@ -225,6 +277,9 @@ func (w *wayOut) close() (proxy.Taken, error) {
 // env leads clients to the door. What asks for another index than the command line
 // says (setuptools, for setup_requires) is led to the upstream as well.
 func (w *wayOut) env() []string {
+	if w == nil || w.door == nil {
+		return nil
+	}
 	env := []string{"PIP_INDEX_URL=" + w.index(upstreamIndex)}
 	for _, name := range proxyVariables() {
 		env = append(env, name+"=http://"+w.address, strings.ToUpper(name)+"=http://"+w.address)

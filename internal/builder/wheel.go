@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -129,6 +130,9 @@ func signalled(end ending) farm.Failure {
 	return farm.Failure{Cause: farm.Crashed, Detail: "ended by a signal: " + signal.String()}
 }
 
+// mostNamed is how many wheels a failure names.
+const mostNamed = 3
+
 // takeWheel copies the wheel that came out to Dir/out, if it is the one that
 // was asked for. It looks at names only.
 func (b Build) takeWheel(x *box) ([]string, farm.Failure, error) {
@@ -137,12 +141,15 @@ func (b Build) takeWheel(x *box) ([]string, farm.Failure, error) {
 		return nil, farm.Failure{}, fmt.Errorf("look for the wheel: %w", err)
 	}
 	defer work.Close()
-	names := wheelNames(work)
-	if len(names) == 0 {
+	names, more := wheelNames(work)
+	switch {
+	case more:
+		return nil, wrong("more than %d files where one wheel should be", mostOut), nil
+	case len(names) == 0:
 		return nil, farm.Failure{Cause: farm.BuildBackend, Detail: "pip was content, but there is no wheel"}, nil
-	}
-	if len(names) > 1 {
-		return nil, wrong("%d wheels, not one: %s", len(names), strings.Join(names, ", ")), nil
+	case len(names) > 1:
+		slices.Sort(names)
+		return nil, wrong("%d wheels, not one: %s", len(names), strings.Join(names[:min(len(names), mostNamed)], ", ")), nil
 	}
 	if why := b.fits(names[0]); why != "" {
 		return nil, wrong("%s: %s", names[0], why), nil

@@ -88,7 +88,7 @@ func (p *Proxy) dial(ctx context.Context, hostport string, allowed func(netip.Ad
 	err = fmt.Errorf("%s has no address", host)
 	for _, a := range addrs {
 		if !allowed(a) {
-			err = fmt.Errorf("%w: %s is %s", errForbidden, host, a)
+			err = forbid("%s is %s", host, a)
 			continue
 		}
 		c, e := p.connect(ctx, "tcp", net.JoinHostPort(a.String(), port))

@@ -50,6 +50,7 @@ type Door struct {
 	known  map[link]int // index of links
 	taken  Taken
 	faults []fault // as they came, each thing once
+	broken int     // how many there were in all
 }
 
 // IndexPath is where pip finds the index of that name, below the door's own address.
@@ -183,11 +184,11 @@ func refuse(w http.ResponseWriter, status int, why string) {
 func (d *Door) trouble(w http.ResponseWriter, u *url.URL, err error) {
 	if isForbidden(err) {
 		d.note(u.Host, true, err)
-		refuse(w, http.StatusForbidden, plain(err))
+		refuse(w, http.StatusForbidden, told(err))
 		return
 	}
 	if !errors.Is(err, context.Canceled) { // else it is the asker who went away
-		d.fault(u.String(), u.Host+": "+plain(err))
+		d.broke(u, "", err)
 	}
 	panic(http.ErrAbortHandler)
 }

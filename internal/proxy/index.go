@@ -205,7 +205,7 @@ func (d *Door) file(w http.ResponseWriter, r *http.Request, o *origin, l link, m
 	}
 	if err != nil {
 		if r.Context().Err() == nil { // it is not the build that went away
-			d.fault(u.String(), u.Host+": "+path.Base(u.Path)+": "+plain(err))
+			d.broke(u, path.Base(u.Path)+": ", err)
 		}
 		panic(http.ErrAbortHandler) // half a file must not look whole
 	}

@@ -30,6 +30,10 @@ type Config struct {
 	KeepFree int64
 	Statfs   func(dir string, st *syscall.Statfs_t) error
 
+	// Log tells the operator what builds are not told: which addresses they wanted. Zero:
+	// nobody is.
+	Log zerolog.Logger
+
 	// Links are the networks of this machine's neighbours and its own addresses; nil
 	// asks the machine.
 	Links func() ([]netip.Prefix, error)

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
 
 	"pinwheel/internal/farm"
@@ -42,11 +44,11 @@ func (d *Door) took(f File) {
 }
 
 // note notes that a build asked for host. An error says why it did not come through;
-// refused, that it was us who said no.
+// refused, that it was us who said no. In the log it is said with all that is known.
 func (d *Door) note(host string, refused bool, err error) {
 	c := farm.Contact{Host: host, Refused: refused, Times: 1}
 	if err != nil {
-		c.Why = plain(err)
+		c.Why = told(err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -58,22 +60,36 @@ func (d *Door) note(host string, refused bool, err error) {
 	}
 	if len(d.taken.Contacts) < maxContacts {
 		d.taken.Contacts = append(d.taken.Contacts, c)
+		if err != nil {
+			d.p.cfg.Log.Info().Str("host", fmt.Sprintf("%.255s", host)).Bool("refused", refused).Str("why", plain(err)).Msg("a build did not reach a host")
+		}
 	}
 }
 
 // fault is what went wrong with something of an index.
 type fault struct{ asked, why string }
 
+// broke notes that something of an index, for which name stands, could not be had. As in
+// note, the log says more than the record.
+func (d *Door) broke(u *url.URL, name string, err error) {
+	if d.fault(u.String(), u.Host+": "+name+told(err)) {
+		d.p.cfg.Log.Info().Str("url", fmt.Sprintf("%.1000s", u.Redacted())).Str("why", plain(err)).Msg("an index did not answer a build")
+	}
+}
+
 // fault notes trouble with what was asked of an index. That is over when the same
-// comes after all: pip tries again.
-func (d *Door) fault(asked, why string) {
+// comes after all: pip tries again. It says whether it is one of the first: a build may
+// ask without end.
+func (d *Door) fault(asked, why string) (early bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.broken++
 	d.forgive(asked)
 	d.faults = append(d.faults, fault{asked, why})
 	if len(d.faults) > maxContacts {
 		d.faults = d.faults[1:]
 	}
+	return d.broken <= maxContacts
 }
 
 // came says that what was asked came.

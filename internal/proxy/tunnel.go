@@ -36,7 +36,7 @@ func (d *Door) connect(w http.ResponseWriter, r *http.Request) {
 		if isForbidden(err) {
 			status = http.StatusForbidden
 		}
-		refuse(w, status, err.Error())
+		refuse(w, status, told(err))
 		return
 	}
 	in, buffered, err := http.NewResponseController(w).Hijack()
@@ -116,7 +116,7 @@ func (d *Door) forward(w http.ResponseWriter, r *http.Request) {
 			if isForbidden(err) {
 				status = http.StatusForbidden
 			}
-			refuse(w, status, err.Error())
+			refuse(w, status, told(err))
 		},
 	}
 	rp.ServeHTTP(w, r)

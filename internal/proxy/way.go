@@ -64,7 +64,7 @@ func (p *Proxy) judgeBuild(ctx context.Context, host string) error {
 	case found:
 		return nil
 	case p.farm.named(host):
-		return fmt.Errorf("%w: %s is of the farm", errForbidden, host)
+		return forbid("%s is of the farm", host)
 	case !p.cfg.ParentNames: // not forbidden: another slave may know it, or this one later
 		return fmt.Errorf("%s does not resolve here, and this machine's proxy is not asked for names (--proxy-names)", host)
 	}
@@ -91,7 +91,7 @@ func (p *Proxy) judge(ctx context.Context, host string, allowed func(netip.Addr)
 	}
 	for _, a := range addrs {
 		if !allowed(a) {
-			return true, fmt.Errorf("%w: %s is %s", errForbidden, host, a)
+			return true, forbid("%s is %s", host, a)
 		}
 	}
 	return len(addrs) > 0, nil
@@ -129,7 +129,7 @@ func (p *Proxy) tunnel(ctx context.Context, hostport string) (net.Conn, error) {
 	}
 	c, err := p.dialParent(ctx, parent)
 	if err != nil {
-		return nil, err
+		return nil, parentAway(err)
 	}
 	t, err := askParent(c, parent, hostport)
 	if err != nil {
