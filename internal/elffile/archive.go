@@ -20,8 +20,13 @@ const (
 	memberEnd    = "`\n"
 )
 
-// maxMembers is more than real archives have.
-const maxMembers = 20_000
+// maxMembers is more than real archives have. Each has a path of its own, that of the
+// archive in front, and needs no more than 60 bytes that compress to nothing: so of the
+// archive's, which may be as long as the archive, only the beginning is in it.
+const (
+	maxMembers     = 20_000
+	maxArchivePath = 160 // bytes
+)
 
 // IsArchive says whether a file that begins so is an archive; 8 bytes are enough.
 func IsArchive(head []byte) bool {
@@ -31,11 +36,16 @@ func IsArchive(head []byte) bool {
 // ReadArchive reads an archive of object files and gives each member to add, also those
 // that are no ELF file, with that as their Problem: what the linker would make of them is
 // not known. What is wrong with the archive itself is the Problem of an entry that
-// stands for it. The error is one of reading r, or ErrBudget.
+// stands for it. The error is one of reading r, or ErrBudget. A path that is longer than
+// names are, is cut.
 func ReadArchive(r io.ReaderAt, size int64, path string, budget *Budget, add func(farm.ELF)) error {
+	path = trim(path, maxArchivePath)
 	a := &archive{file: file{r: r, size: size, budget: budget}, path: path, add: add}
 	err := a.members()
 	if bad := errMalformed(""); errors.As(err, &bad) {
+		if err := budget.file(); err != nil {
+			return err
+		}
 		add(farm.ELF{Path: path, Problem: bad.Error()})
 		return nil
 	}

@@ -10,7 +10,7 @@ var ErrBudget = errors.New("its ELF files cost more to read than they may")
 // a small one may have every byte of it read a thousand times, and a wheel has room for
 // a hundred thousand of those. The zero Budget is used up.
 type Budget struct {
-	Files int   // ELF files and members of archives
+	Files int   // ELF files, members of archives, and archives that are broken
 	Bytes int64 // that are read, those that are read again too, and what else takes the time of reading so many
 
 	// Check is asked now and then whether to go on, and may be nil. Its error ends the

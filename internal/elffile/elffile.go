@@ -63,11 +63,12 @@ func (e errMalformed) Error() string { return string(e) }
 
 func malformed(format string, args ...any) error { return errMalformed(fmt.Sprintf(format, args...)) }
 
-// Read reads the ELF file of size bytes in r, which is called path. What is wrong with
+// Read reads the ELF file of size bytes in r, which is called path, or by its beginning if
+// that is longer than any master takes. What is wrong with
 // the file is its Problem, beside what could be read before that; an error is one of
 // reading r, or ErrBudget, and says nothing about the file.
 func Read(r io.ReaderAt, size int64, path string, budget *Budget) (farm.ELF, error) {
-	f := &file{r: r, size: size, budget: budget, facts: farm.ELF{Path: path}}
+	f := &file{r: r, size: size, budget: budget, facts: farm.ELF{Path: trim(path, maxString)}}
 	return f.read(budget.file, f.header, f.dynamic, f.sections)
 }
 

@@ -21,19 +21,21 @@ func Trim(files []farm.ELF) []farm.ELF {
 	for i := range files {
 		f := &files[i]
 		for _, s := range []*string{&f.Path, &f.SOName, &f.RPath, &f.RunPath, &f.Problem} {
-			*s = trim(*s)
+			*s = trim(*s, keptText)
 		}
 		f.Needed = slices.Clone(f.Needed[:min(len(f.Needed), keptNames)])
 		for k := range f.Needed {
-			f.Needed[k] = trim(f.Needed[k])
+			f.Needed[k] = trim(f.Needed[k], keptText)
 		}
 	}
 	return files
 }
 
-func trim(s string) string {
-	if len(s) <= keptText {
+// trim cuts a text to so many bytes. It is copied, since a beginning would keep all of a long
+// text in memory.
+func trim(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:keptText], "")
+	return strings.Clone(strings.ToValidUTF8(s[:most], ""))
 }

@@ -88,12 +88,13 @@ func elves(ctx context.Context, path, scratch string) ([]farm.ELF, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{ctx: ctx, left: maxUnpacked, budget: elffile.DefaultBudget()}
-	w.budget.Bytes, w.budget.Check = maxRead, ctx.Err
+	w := &walk{ctx: ctx, left: maxUnpacked, buf: make([]byte, 32<<10), budget: elffile.DefaultBudget()}
+	// More than are kept: behind an archive of thousands of members there may be a library.
+	w.budget.Files, w.budget.Bytes, w.budget.Check = 10*elffile.MaxFiles, maxRead, ctx.Err
 	w.spool.Dir = scratch
 	defer w.spool.Close()
 	for i, f := range z.File {
-		if i == maxEntries || w.left <= 0 {
+		if i == maxEntries || w.left <= 0 || w.files.Full {
 			break
 		}
 		if err := w.entry(f); errors.Is(err, elffile.ErrBudget) {
@@ -102,7 +103,7 @@ func elves(ctx context.Context, path, scratch string) ([]farm.ELF, error) {
 			return nil, err
 		}
 	}
-	return w.files, nil
+	return w.files.All, nil
 }
 
 // walk goes through the files of a wheel.
@@ -110,11 +111,20 @@ type walk struct {
 	ctx    context.Context // unpacking has no room for it elsewhere
 	spool  elffile.Spool
 	left   int64 // bytes that may still be unpacked
+	buf    []byte
 	budget elffile.Budget
-	files  []farm.ELF
+	files  elffile.Files
 }
 
-func (w *walk) add(f farm.ELF) { w.files = append(w.files, f) }
+// add keeps one. Those that need no library, as the members of archives, take no more than
+// half of the room: what is behind them and needs some is what libraries are looked for.
+func (w *walk) add(f farm.ELF) {
+	if len(f.Needed) == 0 && len(w.files.All) >= elffile.MaxFiles/2 {
+		w.files.More++
+		return
+	}
+	w.files.Add(f)
+}
 
 // entry reads one file; of those that are of no interest, the beginning.
 func (w *walk) entry(f *zip.File) error {
@@ -124,13 +134,12 @@ func (w *walk) entry(f *zip.File) error {
 	}
 	defer r.Close()
 	w.spool.Begin()
-	buf := make([]byte, 32<<10)
 	for w.spool.Kept() && w.left > 0 {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		n, err := r.Read(buf)
-		w.spool.Feed(buf[:n])
+		n, err := r.Read(w.buf)
+		w.spool.Feed(w.buf[:n])
 		w.left -= int64(n)
 		if errors.Is(err, io.EOF) {
 			break

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"pinwheel/internal/elffile"
 	"pinwheel/internal/wheeltest"
 )
 
@@ -62,7 +64,7 @@ func TestManySmallELF(t *testing.T) {
 	start := time.Now()
 	got := check(t, b, goodName)
 	t.Logf("%d bytes: %v", len(b), time.Since(start))
-	if !got.Accepted || got.ARMv6.Proven || !strings.Contains(got.ARMv6.Reason, "more ELF files") || len(got.ELF) != maxELF {
+	if !got.Accepted || got.ARMv6.Proven || !strings.Contains(got.ARMv6.Reason, "more ELF files") || len(got.ELF) != elffile.MaxFiles {
 		t.Errorf("accepted %v, %d files, %+v, %+v", got.Accepted, len(got.ELF), got.ARMv6, got.Findings[:min(3, len(got.Findings))])
 	}
 }
@@ -167,6 +169,38 @@ func TestCancelledWhileELFIsRead(t *testing.T) {
 	for at := 1; at < long-1; at++ {
 		if n, err := looks(9_900, at); !errors.Is(err, context.Canceled) || n > at+2 {
 			t.Errorf("cancelled at look %d, it ends after %d with %v", at, n, err)
+		}
+	}
+}
+
+// TestLongNames: a wheel of some kilobytes, whose archive has members without end and a name as
+// long as a zip has room for, costs no more memory than any: neither where the name is refused,
+// nor where it is as long as it may be. It is not parallel: others would be measured.
+func TestLongNames(t *testing.T) {
+	empty := fmt.Sprintf("%-16s%-32s%-10d`\n", "x.o/", "", 0)
+	members := "!<arch>\n" + strings.Repeat(empty, 20_000)
+	folders := strings.Repeat(strings.Repeat("a", 99)+"/", 10)
+	for _, c := range []struct {
+		what, name, data string
+		accepted         bool
+	}{
+		{"refused", strings.Repeat("a", 30_000), members, false},
+		{"as long as it may be", folders + "x.a", members, true},
+		{"a module", folders + "x.abi3.so", elfLibrary(i386, "2.4"), false}, // by the end of its name
+		{"a module that is refused", strings.Repeat("a", 30_000) + ".abi3.so", elfLibrary(i386, "2.4"), false},
+	} {
+		b := good(file{name: c.name, data: c.data, method: 8}).build()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r, err := Verify(t.Context(), bytes.NewReader(b), int64(len(b)), goodName, want())
+		runtime.ReadMemStats(&after)
+		n := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%s: a wheel of %d bytes costs %d bytes of memory", c.what, len(b), n)
+		if err != nil || n > 24<<20 || len(r.ELF) > elffile.MaxFiles {
+			t.Errorf("%s: a wheel of %d bytes costs %d bytes of memory, %d files: %v", c.what, len(b), n, len(r.ELF), err)
+		}
+		if r.Accepted != c.accepted || r.ARMv6 != nil && r.ARMv6.Proven {
+			t.Errorf("%s: accepted %v, %+v: %+v", c.what, r.Accepted, r.ARMv6, r.Findings)
 		}
 	}
 }

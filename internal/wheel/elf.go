@@ -9,20 +9,12 @@ import (
 	"pinwheel/internal/farm"
 )
 
-// How many ELF files a report has, and how many bytes of what they say. The others are
-// checked alike, but nothing is proven then.
-const (
-	maxELF      = 2000
-	maxELFBytes = 4 << 20
-)
-
-// elves are the ELF files of a wheel.
+// elves are the ELF files of a wheel. Those that are not kept are checked alike, but nothing
+// is proven then.
 type elves struct {
 	spool  elffile.Spool
 	budget elffile.Budget
-	all    []farm.ELF
-	bytes  int // of the texts in all
-	more   int // that are not in all
+	kept   elffile.Files
 	// What the rules say of files depends on what other files need, so they wait until
 	// all were read: those that are not just as they should be.
 	odd    []farm.ELF
@@ -33,13 +25,18 @@ type elves struct {
 // maxOdd bounds what waits; what is beyond is judged as if nothing needed it.
 const maxOdd = 1000
 
-// inspect reads a file that has been unpacked into the spool.
+// inspect reads a file that has been unpacked into the spool. Of one that is refused for its
+// name, which has no bounds then, it is only known that nothing is proven.
 func (v *verifier) inspect(e *entry) error {
 	s := &v.elf.spool
 	if err := s.Err(); err != nil {
 		return err
 	}
 	switch {
+	case e.astray:
+		if s.IsELF() || s.IsArchive() {
+			v.elf.note(farm.ELF{Path: e.name, Problem: "not looked into, since no file may have that name"})
+		}
 	case s.IsELF():
 		facts, err := elffile.Read(s, s.Size(), e.name, &v.elf.budget)
 		if err != nil {
@@ -73,16 +70,8 @@ func costly(e *entry, err error) error {
 var objectName = regexp.MustCompile(`\.(o|a|rlib)$`)
 
 func (x *elves) note(f farm.ELF) {
-	size := len(f.Path) + len(f.SOName) + len(f.RPath) + len(f.RunPath)
-	for _, name := range f.Needed {
-		size += len(name)
-	}
-	if len(x.all) == maxELF || x.bytes+size > maxELFBytes {
-		x.more++
-		return
-	}
 	f.Path = printable(f.Path, 200)
-	x.all, x.bytes = append(x.all, f), x.bytes+size
+	x.kept.Add(f)
 }
 
 // sort keeps what the rules must know of a file.
@@ -101,7 +90,7 @@ func (x *elves) sort(f farm.ELF, want Expect) {
 	if x.fits == nil {
 		x.fits, x.needed = map[string]bool{}, map[string]bool{}
 	}
-	if len(x.fits) < maxELF && len(x.needed) < maxELF {
+	if len(x.fits) < elffile.MaxFiles && len(x.needed) < elffile.MaxFiles {
 		x.fits[base] = true
 		for _, name := range needed {
 			x.needed[name[strings.LastIndexByte(name, '/')+1:]] = true
@@ -117,7 +106,7 @@ func (v *verifier) checkELF() error {
 	for _, f := range v.elf.odd {
 		v.judge(f)
 	}
-	v.report.ELF = v.elf.all
+	v.report.ELF = v.elf.kept.All
 	if v.want.Target.Platform == "linux_armv7l" && v.named {
 		v.report.ARMv6 = v.proveARMv6()
 	}
@@ -130,10 +119,10 @@ func (v *verifier) proveARMv6() *farm.Proof {
 		return &farm.Proof{Reason: "a wheel for " + printable(tag, 60) + " needs no copy"}
 	case v.signed():
 		return &farm.Proof{Reason: "its RECORD is signed, which a copy could not be"}
-	case v.elf.more > 0:
+	case v.elf.kept.More > 0:
 		return &farm.Proof{Reason: "it has more ELF files than are looked at"}
 	}
-	p := elffile.ProveARMv6(v.elf.all, v.want.VouchesARMv6)
+	p := elffile.ProveARMv6(v.elf.kept.All, v.want.VouchesARMv6)
 	return &p
 }
 

@@ -14,9 +14,12 @@ type inflater struct {
 	flat io.ReadCloser
 }
 
-func newInflater() *inflater {
-	in := bufio.NewReaderSize(nil, 64<<10)
-	return &inflater{in: in, out: make([]byte, 64<<10), flat: flate.NewReader(in)}
+// newInflater is for a wheel of so many bytes, whose largest file unpacks to so many:
+// most wheels are small, and buffers that are made must be cleared.
+func newInflater(size, largest int64) *inflater {
+	const most = 64 << 10
+	in := bufio.NewReaderSize(nil, int(min(size, most)))
+	return &inflater{in: in, out: make([]byte, min(max(largest, 512), most)), flat: flate.NewReader(in)}
 }
 
 // each gives the unpacked bytes of e to f, piece by piece, and never more than

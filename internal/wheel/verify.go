@@ -15,6 +15,7 @@
 package wheel
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -137,16 +138,35 @@ func (v *verifier) checkFilename(filename string) {
 	checkTags(name.Tags, v.want.Target, &v.found)
 }
 
+// hashPiece is how many bytes are read and hashed at once.
+const hashPiece = 128 << 10
+
 func (v *verifier) hashFile() error {
 	if v.src.size > v.lim.FileSize {
 		return newFlaw(CodeFileSize, "", "%d bytes; at most %d are taken", v.src.size, v.lim.FileSize)
 	}
+	if v.src.size <= hashPiece {
+		return v.hashSmall()
+	}
 	h := sha256.New()
 	sec := &section{src: v.src, left: v.src.size}
-	if _, err := io.CopyBuffer(h, sec, make([]byte, 128<<10)); err != nil {
+	if _, err := io.CopyBuffer(h, sec, make([]byte, hashPiece)); err != nil {
 		return err
 	}
 	v.report.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return nil
+}
+
+// hashSmall takes all of a small wheel into memory: what follows would read it several
+// times, a few bytes at once.
+func (v *verifier) hashSmall() error {
+	all, err := v.src.read(0, int(v.src.size))
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(all)
+	v.report.SHA256 = hex.EncodeToString(sum[:])
+	v.src.r = bytes.NewReader(all)
 	return nil
 }
 
@@ -167,7 +187,11 @@ func (v *verifier) openZip() (err error) {
 }
 
 func (v *verifier) readDistInfo() error {
-	v.inflate = newInflater()
+	largest := int64(0)
+	for i := range v.entries {
+		largest = max(largest, v.entries[i].size)
+	}
+	v.inflate = newInflater(v.src.size, largest)
 	dir := v.findDistInfo()
 	if dir == "" {
 		return nil

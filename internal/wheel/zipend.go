@@ -72,7 +72,14 @@ func findDirectory(src *source) (directory, error) {
 func findEnd(tail []byte) (int, error) {
 	found := -1
 	var comment []byte
-	for at := bytes.LastIndex(tail, []byte(sigEnd)); at >= 0; at = bytes.LastIndex(tail[:at], []byte(sigEnd)) {
+	// Forward, which bytes does far faster than backward: all of it is looked at anyway.
+	for next := 0; ; {
+		i := bytes.Index(tail[next:], []byte(sigEnd))
+		if i < 0 {
+			break
+		}
+		at := next + i
+		next = at + len(sigEnd)
 		rest := len(tail) - at - lenEnd
 		if rest < 0 || int(binary.LittleEndian.Uint16(tail[at+20:])) != rest {
 			continue // chance, or the end of a zip inside this one
