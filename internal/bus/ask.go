@@ -128,7 +128,7 @@ func (m Steer) check() error {
 		c.want(false, "%.40q is nothing that can be done", m.Do)
 	}
 	for field, s := range map[string]string{"package": m.Package, "version": m.Version, "target": m.Target} {
-		c.want(s == "" || word.MatchString(s), "%s %.40q: want up to %d printable characters", field, s, maxWord)
+		c.want(s == "" || isWord(s), "%s %.40q: want up to %d printable characters", field, s, maxWord)
 	}
 	c.text("reason", m.Reason, maxReason)
 	c.want(!strings.ContainsFunc(m.Reason, unicode.IsControl), "the reason holds control characters")

@@ -56,7 +56,7 @@ type SlaveNow struct {
 	Name      string     `json:"name"`
 	Machine   string     `json:"machine"`
 	Paused    bool       `json:"paused"`
-	PausedWhy string     `json:"paused_why"` // empty: a person paused it, or nobody
+	PausedWhy string     `json:"paused_why"` // empty: nobody has paused it, or nobody said why
 	Faults    int        `json:"faults"`     // of its own, since a build last ended by itself
 	LastSeen  *time.Time `json:"last_seen"`  // null: never
 	Memory    int64      `json:"memory"`     // bytes; 0: unknown

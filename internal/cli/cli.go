@@ -42,6 +42,9 @@ func (u usageError) Unwrap() error { return u.error }
 // Usage marks an error as wrong use, for exit code 2.
 func Usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// IsUsage says whether an error is wrong use.
+func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
+
 // ErrSilent ends a command with exit code 1 when all is said already.
 var ErrSilent = errors.New("failed")
 
@@ -96,8 +99,7 @@ func Main(ctx context.Context, root *cobra.Command, args []string) int {
 	if !errors.Is(err, ErrSilent) {
 		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), OneLine(err.Error()))
 	}
-	var usage usageError
-	if errors.As(err, &usage) {
+	if IsUsage(err) {
 		return ExitUsage
 	}
 	return ExitFailed

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -32,17 +31,11 @@ func (c *Collector) verify(ctx context.Context, file farm.File, want wheel.Expec
 	return limits.Verify(ctx, r, file.Size, file.Name, want)
 }
 
-// verifyJob checks what a job brought, by what is known of its target now.
+// verifyJob checks what a job brought, by what was known of its target when the report
+// came.
 func (c *Collector) verifyJob(ctx context.Context, file farm.File, job store.Issued) (wheel.Report, error) {
-	targets, err := c.cfg.Store.AllTargets(ctx)
-	if err != nil {
-		return wheel.Report{}, err
-	}
-	target := store.TargetRow{Target: job.Target}
-	if i := slices.IndexFunc(targets, func(t store.TargetRow) bool { return t.Target == job.Target }); i >= 0 {
-		target = targets[i]
-	}
-	want, err := expected(job.Package, job.Version, target)
+	want, err := expected(job.Package, job.Version,
+		store.TargetRow{Target: job.Target, Facts: farm.Facts{Glibc: job.Glibc}, VouchesARMv6: job.Vouches})
 	if err != nil {
 		return wheel.Report{}, fmt.Errorf("verify the wheel of job %d: %w", job.Job, err)
 	}

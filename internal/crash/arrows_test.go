@@ -41,7 +41,7 @@ func arrows() map[string]arrow {
 
 		"NoCopy": {why: "without the word the wheel is looked at again by the next round"},
 
-		"AddTarget": asked, "VouchARMv6": asked, "RetireTarget": asked, "PauseSlave": asked, "QuitSlave": asked, "AbortSlave": asked,
+		"AddTarget": asked, "VouchARMv6": asked, "RetireTarget": asked, "PauseSlave": asked, "ResumeSlave": asked, "QuitSlave": asked, "AbortSlave": asked,
 		"Requeue": asked, "Undo": asked, "MarkStale": asked, "ChangeRecipes": asked,
 		"Rediagnose": {why: "words of failures, in pieces; the same command writes the rest"}, "EndReclassification": {why: "a note that a run came to its end; without it the trail says how far it was"},
 		"Remove":  {why: "one transaction, asked for by a person; that pages and files follow it stands in the same one"},

@@ -39,9 +39,9 @@ func actor(who bus.Asker) string { return string(who.Role) + " " + who.Name }
 func (d *Desk) do(ctx context.Context, m bus.Steer, by string) (said string, audit int64, err error) {
 	switch st := d.cfg.Store; m.Do {
 	case bus.SteerPause:
-		return m.Slave + " is paused", 0, unknown(st.PauseSlave(ctx, m.Slave, true, by), m.Slave)
+		return m.Slave + " is paused", 0, unknown(st.PauseSlave(ctx, m.Slave, "", by), m.Slave)
 	case bus.SteerResume:
-		return m.Slave + " gets jobs again", 0, unknown(st.PauseSlave(ctx, m.Slave, false, by), m.Slave)
+		return m.Slave + " gets jobs again", 0, unknown(st.ResumeSlave(ctx, m.Slave, by), m.Slave)
 	case bus.SteerQuit:
 		return m.Slave + " was told to end", 0, unknown(st.QuitSlave(ctx, m.Slave, by), m.Slave)
 	case bus.SteerAbort:

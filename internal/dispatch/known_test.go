@@ -16,7 +16,7 @@ func TestWhatIsKnownMayBeWrong(t *testing.T) {
 		change func(w *world)
 		want   string // in the refusal; "" is no lease and no refusal
 	}{
-		"paused":  {func(w *world) { w.Must(w.Store.PauseSlave(t.Context(), "a", true, "test")) }, ""},
+		"paused":  {func(w *world) { w.Must(w.Store.PauseSlave(t.Context(), "a", "", "test")) }, ""},
 		"revoked": {func(w *world) { w.Exec(`update slaves set revoked_at = now() where name = 'a'`) }, "revoked"},
 		"retired": {func(w *world) { w.Exec(`update targets set active = false`) }, "none of the targets"},
 	} {

@@ -39,12 +39,12 @@ func (q *questions) begin(ctx context.Context, slave string, request string) (_ 
 	q.open[slave][one] = true
 	return ctx, func() {
 		cancel(nil)
-		close(one.over)
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if delete(q.open[slave], one); len(q.open[slave]) == 0 {
 			delete(q.open, slave)
 		}
+		close(one.over) // last: whoever waits for it finds the question in no list
 	}
 }
 

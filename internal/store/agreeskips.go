@@ -42,8 +42,11 @@ func (a *agreeing) hearSkips(ctx context.Context, g *agreement, detail map[strin
 	if _, err := liftSkips(ctx, a.tx, g.Unskip); err != nil {
 		return err
 	}
+	if err := keepSkips(ctx, a.tx, g.Skip); err != nil {
+		return err
+	}
 	detail["kept"], detail["lifted"] = append([]Skip{}, g.Skip...), append([]Skip{}, g.Unskip...)
-	return keepSkips(ctx, a.tx, g.Skip)
+	return nil
 }
 
 // remember keeps what the jobs are that this word moves. A lease cannot be given

@@ -11,7 +11,11 @@ import (
 
 // buildRecords is made of rows that never change once they are there.
 const buildRecords = `
-select p.name, r.version, t.name, s.name, b.id, w.filename, w.sha256, w.size, coalesce(b.record, '{}')
+select ` + recordColumns + ofBuilds
+
+const recordColumns = `p.name, r.version, t.name, s.name, b.id, w.filename, w.sha256, w.size, coalesce(b.record, '{}')`
+
+const ofBuilds = `
 from wheels w
 join builds b on b.id = w.build_id
 join jobs j on j.id = b.job_id
@@ -20,10 +24,14 @@ join slaves s on s.id = b.slave_id
 join releases r on r.id = w.release_id
 join packages p on p.id = r.package_id `
 
+// recordOf is where recordColumns are scanned to.
+func recordOf(b *farm.BuildRecord) []any {
+	return []any{&b.Package, &b.Version, &b.Target, &b.Slave, &b.Build, &b.Wheel.Name, &b.Wheel.SHA256, &b.Wheel.Size, &b.Record}
+}
+
 func scanBuildRecord(row pgx.CollectableRow) (farm.BuildRecord, error) {
 	b := farm.BuildRecord{Schema: 1}
-	err := row.Scan(&b.Package, &b.Version, &b.Target, &b.Slave, &b.Build, &b.Wheel.Name, &b.Wheel.SHA256, &b.Wheel.Size, &b.Record)
-	return b, err
+	return b, row.Scan(recordOf(&b)...)
 }
 
 // BuildRecord reads how a published wheel was made; farm.ErrNotFound if there is no
@@ -52,6 +60,29 @@ func addBuildRecords(ctx context.Context, tx pgx.Tx, p *Page) error {
 	}
 	p.attach(found)
 	return nil
+}
+
+// news gives METADATA and build record of those wheels of projects that were published
+// within the last minute, by file name: their files are about to be written for the first
+// time, and one question for all of them costs what one for each wheel does. Of the others
+// both are on the site already, and many.
+func (s *Store) news(ctx context.Context, names []string) (map[string]WheelRow, error) {
+	const q = `
+select w.metadata, ` + recordColumns + ofBuilds + `
+where p.name = any($1) and w.published_at > now() - interval '1 minute'`
+	rows, err := s.pool.Query(ctx, q, names)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (WheelRow, error) {
+		w := WheelRow{Record: &farm.BuildRecord{Schema: 1}}
+		return w, row.Scan(append([]any{&w.Metadata}, recordOf(w.Record)...)...)
+	})
+	out := make(map[string]WheelRow, len(list))
+	for _, w := range list {
+		out[w.Record.Wheel.Name] = w
+	}
+	return out, err
 }
 
 // attach gives each wheel its record: a page may have ten thousand.

@@ -19,6 +19,8 @@ type Issued struct {
 	Package string
 	Version string
 	Target  farm.Target
+	Glibc   string     // of the target
+	Vouches bool       // the target's compiler makes code for ARMv6
 	Ended   bool       // the build has an outcome already
 	Current bool       // the job is still leased under this token
 	State   farm.State // of the job
@@ -45,7 +47,7 @@ func (i Issued) Counts() bool {
 }
 
 const issued = `
-select b.token, b.id, j.id, p.name, r.version, t.abi, t.platform, b.outcome is not null and b.outcome <> 'lost',
+select b.token, b.id, j.id, p.name, r.version, t.abi, t.platform, t.glibc, t.vouches_armv6, b.outcome is not null and b.outcome <> 'lost',
        coalesce(j.lease_token = b.token, false), j.state, j.cause, r.sdist_filename, r.sdist_sha256,
        exists (select 1 from jobs w where w.waits_package <> '' and w.waits_package = p.name), s.id, s.name, s.revoked_at is not null, s.faults
 from builds b
@@ -59,7 +61,7 @@ join targets t on t.id = j.target_id
 func scanIssued(row pgx.Row) (Issued, error) {
 	var i Issued
 	err := row.Scan(&i.token, &i.Build, &i.Job, &i.Package, &i.Version, &i.Target.ABI, &i.Target.Platform,
-		&i.Ended, &i.Current, &i.State, &i.Cause, &i.Sdist.Filename, &i.Sdist.SHA256, &i.Awaited, &i.Slave, &i.name, &i.Revoked, &i.Faults)
+		&i.Glibc, &i.Vouches, &i.Ended, &i.Current, &i.State, &i.Cause, &i.Sdist.Filename, &i.Sdist.SHA256, &i.Awaited, &i.Slave, &i.name, &i.Revoked, &i.Faults)
 	return i, err
 }
 

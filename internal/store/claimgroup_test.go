@@ -65,7 +65,7 @@ func TestClaimsLockWhatTheyGive(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.enroll("paused")
-			w.must(w.PauseSlave(t.Context(), "paused", true, "test"))
+			w.must(w.PauseSlave(t.Context(), "paused", "", "test"))
 			w.add("before", "1.0")
 			if _, ok := w.claim("a", "before"); !ok {
 				t.Fatal("the queue is empty")

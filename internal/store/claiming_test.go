@@ -67,7 +67,7 @@ func TestClaimsOfAStatement(t *testing.T) {
 	c, err := w.Slave(t.Context(), "c")
 	w.must(err)
 	w.slaves["c"] = c.ID
-	w.must(w.PauseSlave(t.Context(), "b", true, "test"))
+	w.must(w.PauseSlave(t.Context(), "b", "", "test"))
 	before, ok := w.claim("a", "before")
 	if !ok {
 		t.Fatal("the queue is empty")

@@ -98,9 +98,10 @@ select set_config('tcp_keepalives_idle', $1, false), set_config('tcp_keepalives_
 // what is read of the upstream, and the rest of them takes a millisecond.
 const briefConns = 12
 
-// plansLast is how old a plan of theirs may grow: Postgres sees at each planning how large
-// its tables are, and a backfill makes a small farm a large one before it is analyzed.
-const plansLast = time.Minute
+// plansLast is how old a plan of theirs may grow, where no ANALYZE has Postgres make it anew
+// before: at each planning it sees how large its tables are. A claim that has to be planned
+// keeps those behind it waiting, so not every minute.
+const plansLast = 10 * time.Minute
 
 // plannedOnce is for connections whose statements come again and again, claims, reports
 // and events, and find all that they need by an index, whatever they are asked for and

@@ -50,6 +50,7 @@ const (
 	QueuedKindsSQL = queuedKinds
 	TakeReadingSQL = takeReading
 	NextReadingSQL = nextReading
+	PutBackSQL     = putBackJobs
 )
 
 // FinishFailedTogether is FinishFailed for those that meet.

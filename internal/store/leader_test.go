@@ -114,7 +114,7 @@ func TestFrozenTransaction(t *testing.T) {
 		if _, err := tx.Exec(t.Context(), `select 1 from slaves where name = 'a' for update`); err != nil {
 			return err
 		}
-		if err := w.PauseSlave(t.Context(), "a", true, "m"); err != nil {
+		if err := w.PauseSlave(t.Context(), "a", "", "m"); err != nil {
 			t.Error(err)
 		}
 		_, err := tx.Exec(t.Context(), `update slaves set paused = false where name = 'a'`)
@@ -161,14 +161,14 @@ func TestTargetsHeard(t *testing.T) {
 	w.must(w.exec(`update slaves set last_seen = now() - interval '1 hour' where name = 'a'`))
 	heard(true, time.Minute)
 	for range 2 { // said twice, it is paused since the first time
-		w.must(w.PauseSlave(t.Context(), "b", true, "m"))
+		w.must(w.PauseSlave(t.Context(), "b", "", "m"))
 		heard(true, 2*time.Hour)
 		w.must(w.exec(`update slaves set paused_at = now() - interval '2 hours' where name = 'b' and paused_at > now() - interval '1 hour'`))
 	}
 	if all, err := w.TargetsHeard(t.Context()); err != nil || all[w.targetID] < 59*time.Minute {
 		t.Errorf("a paused slave is heard of: %v, %v", all, err)
 	}
-	w.must(w.PauseSlave(t.Context(), "b", false, "m"))
+	w.must(w.ResumeSlave(t.Context(), "b", "m"))
 	heard(true, time.Minute)
 	w.must(w.exec(`update slaves set revoked_at = now() where name = 'b'`))
 	heard(true, 2*time.Hour)

@@ -91,29 +91,42 @@ func lockSlave(ctx context.Context, tx pgx.Tx, name string) (id int64, err error
 	return id, nil
 }
 
-// PauseSlave makes a slave get no further job, or get some again. It may be said
-// twice. farm.ErrNotFound: nobody of that name is enrolled.
-func (s *Store) PauseSlave(ctx context.Context, name string, paused bool, actor string) error {
-	do := OrderResume
-	if paused {
-		do = OrderPause
-	}
-	return s.inTx(ctx, do+" slave "+name, func(tx pgx.Tx) error {
-		id, err := lockSlave(ctx, tx, name)
+// PauseSlave makes a slave get no further job, for a reason that people read, or none. It
+// may be said twice; the last reason counts. farm.ErrNotFound: nobody of that name is enrolled.
+func (s *Store) PauseSlave(ctx context.Context, name, why, actor string) error {
+	const q = `
+update slaves set paused = true, faults = 0, paused_why = $2,
+    paused_at = case when paused then coalesce(paused_at, now()) else now() end
+where id = $1`
+	return s.order(ctx, Order{Slave: name, Do: OrderPause}, actor, pauseNote{why}, q, why)
+}
+
+// ResumeSlave ends a slave's pause, whoever began it. It may be said twice.
+// farm.ErrNotFound: nobody of that name is enrolled.
+func (s *Store) ResumeSlave(ctx context.Context, name, actor string) error {
+	const q = `update slaves set paused = false, faults = 0, paused_why = '', paused_at = null where id = $1`
+	return s.order(ctx, Order{Slave: name, Do: OrderResume}, actor, pauseNote{}, q)
+}
+
+// pauseNote is what the audit trail keeps of a pause.
+type pauseNote struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// order writes what an order changes of a slave's row, which is $1, and tells the slave.
+func (s *Store) order(ctx context.Context, o Order, actor string, detail any, q string, args ...any) error {
+	return s.inTx(ctx, o.Do+" slave "+o.Slave, func(tx pgx.Tx) error {
+		id, err := lockSlave(ctx, tx, o.Slave)
 		if err != nil {
 			return err
 		}
-		const q = `
-update slaves set paused = $2, faults = 0, paused_why = '',
-    paused_at = case when not $2 then null when paused then coalesce(paused_at, now()) else now() end
-where id = $1`
-		if _, err := tx.Exec(ctx, q, id, paused); err != nil {
+		if _, err := tx.Exec(ctx, q, append([]any{id}, args...)...); err != nil {
 			return err
 		}
-		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: do}); err != nil {
+		if err := notifyOrder(ctx, tx, o); err != nil {
 			return err
 		}
-		return note(ctx, tx, actor, do, name, struct{}{})
+		return note(ctx, tx, actor, o.Do, o.Slave, detail)
 	})
 }
 

@@ -49,10 +49,13 @@ func TestPausedSlaveGetsNothing(t *testing.T) {
 	w.add("demo", "1.0", "2.0")
 	orders := w.orders()
 	for range 2 { // twice is harmless
-		w.must(w.PauseSlave(t.Context(), "a", true, "test"))
+		w.must(w.PauseSlave(t.Context(), "a", "no fan", "test"))
 		if diff := cmp.Diff(store.Order{Slave: "a", Do: store.OrderPause}, next(t, orders)); diff != "" {
 			t.Error(diff)
 		}
+	}
+	if all, err := w.Slaves(t.Context()); err != nil || all[0].PausedWhy != "no fan" {
+		t.Errorf("%+v, %v", all, err)
 	}
 	if l, ok := w.claim("a", "r1"); ok {
 		t.Errorf("a paused slave got %s %s", l.Package, l.Version)
@@ -60,7 +63,10 @@ func TestPausedSlaveGetsNothing(t *testing.T) {
 	if _, ok := w.claim("b", "r1"); !ok {
 		t.Error("another slave got nothing")
 	}
-	w.must(w.PauseSlave(t.Context(), "a", false, "test"))
+	w.must(w.ResumeSlave(t.Context(), "a", "test"))
+	if all, err := w.Slaves(t.Context()); err != nil || all[0].Paused || all[0].PausedWhy != "" {
+		t.Errorf("%+v, %v", all, err)
+	}
 	if _, ok := w.claim("a", "r2"); !ok {
 		t.Error("after the pause the slave gets nothing")
 	}
@@ -164,7 +170,7 @@ func TestOrdersAreForSlavesThatWork(t *testing.T) {
 	for name, want := range map[string]string{"eye": "enrolled as monitor", "b": "`master enroll b`", "nobody": "not found"} {
 		_, _, abort := w.AbortSlave(t.Context(), name, "test")
 		for do, err := range map[string]error{
-			"pause": w.PauseSlave(t.Context(), name, true, "test"), "quit": w.QuitSlave(t.Context(), name, "test"), "abort": abort,
+			"pause": w.PauseSlave(t.Context(), name, "", "test"), "quit": w.QuitSlave(t.Context(), name, "test"), "abort": abort,
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s %s: %v, want %q", do, name, err, want)

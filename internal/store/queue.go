@@ -12,12 +12,13 @@ import (
 
 // QueueOf is the queue of one target.
 type QueueOf struct {
-	Target string     `json:"target"`
-	Queued int64      `json:"queued"` // jobs, those that are to wait too; at most QueueCounted
-	Leased []LeaseRow `json:"leased"` // the longest first
-	Next   []QueueRow `json:"next"`   // in the order in which claims take them
-	Later  []QueueRow `json:"later"`  // of the first QueueWindow those that nobody gets yet, in the same order
-	// Unserved are the parts of it that no live slave takes.
+	Target  string     `json:"target"`
+	Retired bool       `json:"retired"` // nobody is given its jobs
+	Queued  int64      `json:"queued"`  // jobs, those that are to wait too; at most QueueCounted
+	Leased  []LeaseRow `json:"leased"`  // the longest first
+	Next    []QueueRow `json:"next"`    // in the order in which claims take them
+	Later   []QueueRow `json:"later"`   // of the first QueueWindow those that nobody gets yet, in the same order
+	// Unserved are the parts of it that no live slave takes; none of a retired one.
 	Unserved []Unserved `json:"unserved"`
 }
 
@@ -58,7 +59,7 @@ func (s *Store) Queue(ctx context.Context, target string, limit int) ([]QueueOf,
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly} // of one moment
 	err := pgx.BeginTxFunc(ctx, s.pool, opts, func(tx pgx.Tx) error {
 		const q = `
-select id, name from targets where name = $1 or $1 = '' and active
+select id, name, not active from targets where name = $1 or $1 = '' and active
 order by rank, name collate "C" -- the lowest Python first, as everywhere`
 		rows, err := tx.Query(ctx, q, target)
 		if err != nil {
@@ -66,9 +67,9 @@ order by rank, name collate "C" -- the lowest Python first, as everywhere`
 		}
 		var ids []int64
 		var id int64
-		var name string
-		if _, err := pgx.ForEachRow(rows, []any{&id, &name}, func() error {
-			ids, out = append(ids, id), append(out, QueueOf{Target: name})
+		var of QueueOf
+		if _, err := pgx.ForEachRow(rows, []any{&id, &of.Target, &of.Retired}, func() error {
+			ids, out = append(ids, id), append(out, of)
 			return nil
 		}); err != nil {
 			return err
@@ -145,6 +146,9 @@ order by j.changed_at, j.id -- the longest first`
 	}
 	if q.Later, err = queueRows(ctx, tx, queueLater, target, limit, QueueWindow); err != nil {
 		return err
+	}
+	if q.Unserved = []Unserved{}; q.Retired { // no slave helps
+		return nil
 	}
 	q.Unserved, err = unserved(ctx, tx, []string{q.Target}, func(string) int64 { return q.Queued })
 	return err

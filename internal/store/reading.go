@@ -29,10 +29,11 @@ type Reading struct {
 	Since    time.Time     // when it was first asked for
 	Revision int64         // grows when it is asked for again
 	Due      time.Duration // until it may be read; negative: it may since
+	Taken    bool          // somebody reads it now; then Due is the end of the lease
 }
 
 const readingColumns = `r.name, r.urgency, r.serial, r.gone, r.follow, r.tries, r.trouble, r.since, r.revision,
-       r.not_before - clock_timestamp()`
+       r.not_before - clock_timestamp(), r.taken`
 
 // Announce puts projects on the worklist and moves the follower's serial to upTo,
 // in one transaction: whatever happens after it, they will be read. Of what stands
@@ -165,7 +166,7 @@ returning ` + readingColumns
 
 func scanReading(row pgx.CollectableRow) (Reading, error) {
 	var r Reading
-	err := row.Scan(&r.Name, &r.Urgency, &r.Serial, &r.Gone, &r.Follow, &r.Tries, &r.Trouble, &r.Since, &r.Revision, &r.Due)
+	err := row.Scan(&r.Name, &r.Urgency, &r.Serial, &r.Gone, &r.Follow, &r.Tries, &r.Trouble, &r.Since, &r.Revision, &r.Due, &r.Taken)
 	return r, err
 }
 

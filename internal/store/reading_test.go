@@ -32,6 +32,12 @@ func (w *world) take(limit int) []store.Reading {
 	w.t.Helper()
 	rs, err := w.TakeReading(w.t.Context(), limit, time.Minute)
 	w.must(err)
+	for i := range rs {
+		if !rs[i].Taken {
+			w.t.Errorf("%s is taken, and does not say so", rs[i].Name)
+		}
+		rs[i].Taken = false // what tests want is what was on the list
+	}
 	return rs
 }
 
@@ -194,6 +200,20 @@ func TestTakeReading(t *testing.T) {
 	if len(trouble) != 1 || trouble[0].Tries != 1 || trouble[0].Trouble != "the page does not parse" || trouble[0].Due < 50*time.Minute {
 		t.Errorf("%+v", trouble)
 	}
+	w.must(w.exec(`update reading set not_before = now() where name = 'walk'`))
+	w.take(5)
+	st, err := w.Status(t.Context())
+	w.must(err)
+	if p := st.Troubled[0]; !p.Now || p.Again != 0 {
+		t.Errorf("while it is asked for: %+v", p)
+	}
+	w.must(w.exec(`update reading set not_before = now() - interval '1 minute' where name = 'walk'`))
+	st, err = w.Status(t.Context())
+	w.must(err)
+	if p := st.Troubled[0]; p.Now {
+		t.Errorf("when whoever asked has died: %+v", p)
+	}
+	w.must(w.exec(`update reading set not_before = now() + interval '1 minute' where name = 'walk'`))
 	left, err := w.ReadingLeft(t.Context())
 	w.must(err)
 	want := []store.ReadingCount{{Urgency: farm.UrgencyEvent, Count: 1}, {Urgency: farm.UrgencyWalk, Count: 1, Troubled: 1}, {Urgency: farm.UrgencyAged, Count: 1}}

@@ -298,7 +298,7 @@ func TestFaultyIsPaused(t *testing.T) {
 	if l, ok := w.claim("a", "next"); ok {
 		t.Errorf("a paused slave gets %s", l.Package)
 	}
-	w.must(w.PauseSlave(t.Context(), "a", false, "test"))
+	w.must(w.ResumeSlave(t.Context(), "a", "test"))
 	if row, _ := w.Slave(t.Context(), "a"); row.Paused || row.PausedWhy != "" || row.Faults != 0 {
 		t.Errorf("resumed: %+v", row)
 	}

@@ -53,14 +53,17 @@ type saidSkips struct {
 	Lifted []Skip `json:"lifted"` // that are not meant any more, those that were replaced too
 }
 
-// keepSkips writes what is to be skipped, in place of what was said of the same.
+// keepSkips writes what is to be skipped, in place of what was said of the same, and
+// puts into the list since when.
 func keepSkips(ctx context.Context, tx pgx.Tx, list []Skip) error {
 	const q = `
 insert into skips (package, version, target, reason, author, at, removed) values ($1, $2, $3, $4, $5, coalesce($6, now()), $7)
 on conflict (package, version, target) do update set
-    reason = excluded.reason, author = excluded.author, at = excluded.at, removed = excluded.removed`
-	for _, k := range list {
-		if _, err := tx.Exec(ctx, q, k.Package, k.Version, k.Target, k.Reason, k.Author, knownTime(k.At), k.Removed); err != nil {
+    reason = excluded.reason, author = excluded.author, at = excluded.at, removed = excluded.removed
+returning at`
+	for i, k := range list {
+		row := tx.QueryRow(ctx, q, k.Package, k.Version, k.Target, k.Reason, k.Author, knownTime(k.At), k.Removed)
+		if err := row.Scan(&list[i].At); err != nil {
 			return err
 		}
 	}

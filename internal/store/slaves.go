@@ -18,7 +18,7 @@ type SlaveRow struct {
 	PublicKey string     `json:"-"` // for the master's own use: nobody who reads JSON needs it
 	Revoked   bool       `json:"revoked"`
 	Paused    bool       `json:"paused"`
-	PausedWhy string     `json:"paused_why"` // empty: a person paused it, or nobody
+	PausedWhy string     `json:"paused_why"` // empty: nobody has paused it, or nobody said why
 	Faults    int        `json:"faults"`     // of its own, since a build last ended by itself
 	Memory    int64      `json:"-"`          // bytes, as it told; 0: unknown
 	Packages  string     `json:"-"`          // the key of its Debian packages, for Store.PackagesOf

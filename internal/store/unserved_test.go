@@ -59,8 +59,8 @@ func TestUnserved(t *testing.T) {
 		{func() { w.machine("a", 1<<30, "gcc", "libffi-dev") }, `2 of 1 slaves, 1 GB: lacks 2 GB ["cmake"]`},
 		{func() { w.machine("b", 8<<30, "cmake") }, `2 of 2 slaves, 8 GB: lacks 0 GB ["libffi-dev"]`},
 		{func() { w.machine("b", 8<<30, "cmake", "libffi-dev") }, ""},
-		{func() { w.must(w.PauseSlave(t.Context(), "b", true, "test")) }, `2 of 1 slaves, 1 GB: lacks 2 GB ["cmake"]`},
-		{func() { w.must(w.PauseSlave(t.Context(), "a", true, "test")) }, `9 of 0 slaves, 0 GB: lacks 0 GB []`},
+		{func() { w.must(w.PauseSlave(t.Context(), "b", "", "test")) }, `2 of 1 slaves, 1 GB: lacks 2 GB ["cmake"]`},
+		{func() { w.must(w.PauseSlave(t.Context(), "a", "", "test")) }, `9 of 0 slaves, 0 GB: lacks 0 GB []`},
 		{func() { w.must(w.exec(`update jobs set state = 'failed', cause = 'unknown'`)) }, ""},
 	} {
 		if step.do(); w.unserved() != step.want {

@@ -30,6 +30,7 @@ type TroubledProject struct {
 	Trouble string    `json:"trouble"` // of the last try
 	Since   time.Time `json:"since"`   // when it was first asked for
 	Again   int64     `json:"again_in_seconds"`
+	Now     bool      `json:"now"` // it is asked for at this moment
 }
 
 // The sources of what changed upstream, see Following.
@@ -62,8 +63,11 @@ func (s *Store) upstreamStatus(ctx context.Context) (st UpstreamStatus, err erro
 	}
 	st.Troubled = []TroubledProject{}
 	for _, r := range troubled {
-		again := max(0, int64(r.Due/time.Second))
-		st.Troubled = append(st.Troubled, TroubledProject{r.Name, r.Tries, r.Trouble, r.Since, again})
+		again, now := max(0, int64(r.Due/time.Second)), r.Taken && r.Due > 0
+		if now { // the lease of whoever reads it is no pause; one that is over is nobody's
+			again = 0
+		}
+		st.Troubled = append(st.Troubled, TroubledProject{r.Name, r.Tries, r.Trouble, r.Since, again, now})
 	}
 	walks, err := s.Walks(ctx, walksLooked)
 	if err != nil {

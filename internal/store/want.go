@@ -105,6 +105,19 @@ order by n`
 	return out, nil
 }
 
+// Unread counts, of these normalized names, those that the farm does not follow yet for
+// they could not be read, whoever put them on the worklist.
+func (s *Store) Unread(ctx context.Context, names []string) (int64, error) {
+	const q = `
+select count(distinct r.name) from unnest($1::text[]) as n join reading r on r.name = n and r.trouble <> ''
+where not exists (select 1 from packages p where p.name = n and p.followed)`
+	var count int64
+	if err := s.pool.QueryRow(ctx, q, names).Scan(&count); err != nil {
+		return 0, fmt.Errorf("count projects that could not be read: %w", translate(err))
+	}
+	return count, nil
+}
+
 // QueueLength counts the jobs that wait for a slave.
 func (s *Store) QueueLength(ctx context.Context) (int64, error) {
 	var n int64

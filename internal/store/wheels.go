@@ -20,7 +20,7 @@ type WheelRow struct {
 	SHA256         string
 	Size           int64
 	MetadataSHA256 string
-	Metadata       []byte // nil from PageFacts
+	Metadata       []byte // from PageFacts nil, if the wheel is not new
 	MetadataSize   int64
 	RequiresPython string
 	Tags           []string
@@ -29,7 +29,7 @@ type WheelRow struct {
 	Published      time.Time
 	Quarantined    bool // its release is
 
-	Record *farm.BuildRecord `db:"-"` // how it was made; nil from PageFacts
+	Record *farm.BuildRecord `db:"-"` // how it was made; from PageFacts nil, if the wheel is not new
 }
 
 // Page is everything that one project's page is made of.
@@ -102,11 +102,17 @@ func (s *Store) Page(ctx context.Context, name string) (Page, error) {
 }
 
 // PageFacts gives the wheels of several projects, each project's as Page has them
-// and all of it at once, but for the METADATA, of which it has the sizes only: a
-// project of many wheels has megabytes of it, and its page needs none. A project
-// without wheels is not given. An error ends it. A connection is held until the end.
+// and all of it at once, but for METADATA and build records, of which it has those of new
+// wheels only, and the sizes: a project of many wheels has megabytes of it, and its page
+// needs none. A project without wheels is not given. An error ends it. A connection is
+// held until the end.
 func (s *Store) PageFacts(ctx context.Context, names []string) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
+		news, err := s.news(ctx, names)
+		if err != nil {
+			yield(Page{}, fmt.Errorf("read pages: %w", translate(err)))
+			return
+		}
 		rows, err := s.pool.Query(ctx, fmt.Sprintf(pageQuery, "null::bytea"), names)
 		if err != nil {
 			yield(Page{}, fmt.Errorf("read pages: %w", translate(err)))
@@ -126,6 +132,8 @@ func (s *Store) PageFacts(ctx context.Context, names []string) iter.Seq2[Page, e
 				}
 				one = r.page()
 			}
+			n := news[r.Filename]
+			r.Metadata, r.Record = n.Metadata, n.Record
 			one.Wheels = append(one.Wheels, r.WheelRow)
 		}
 		if err := rows.Err(); err != nil {

@@ -8,10 +8,30 @@ import (
 	"pinwheel/internal/store"
 )
 
+// releaseTries is how often Release looks again at a project that something else
+// (a publisher that runs, mostly) changed after it had looked.
+const releaseTries = 10
+
 // Release makes the farm agree that a project, named as its owner spells it, has
 // these releases, among others, each with a queued job of the backlog on the target;
 // a job that exists stays as it is.
 func Release(t testing.TB, st *store.Store, display string, target farm.Target, releases ...store.ReleaseFacts) {
+	t.Helper()
+	id := idOf(t, st, target)
+	for range releaseTries {
+		out, err := st.Agree(t.Context(), []store.Agreement{agreement(t, st, display, id, releases)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Changed) == 0 {
+			return
+		}
+	}
+	t.Fatalf("%s changed each of %d times while its releases were added", display, releaseTries)
+}
+
+// agreement is what makes the project, as it is known now, have the releases.
+func agreement(t testing.TB, st *store.Store, display string, id int64, releases []store.ReleaseFacts) store.Agreement {
 	t.Helper()
 	name := pep.NormalizeName(display)
 	known, err := st.KnownProjects(t.Context(), []string{name})
@@ -22,7 +42,6 @@ func Release(t testing.TB, st *store.Store, display string, target farm.Target, 
 	k.Name, k.Display = name, display
 	a := store.Agreement{Known: k, Facts: k.ProjectFacts}
 	plan := store.Planned{State: farm.Queued, Priority: farm.PriorityBacklog}
-	id := idOf(t, st, target)
 	for _, facts := range releases {
 		was, ok := find(k, facts.Version)
 		if !ok {
@@ -34,13 +53,7 @@ func Release(t testing.TB, st *store.Store, display string, target farm.Target, 
 			a.AddJobs = append(a.AddJobs, store.NewJob{Release: was.ID, Target: id, Planned: plan})
 		}
 	}
-	out, err := st.Agree(t.Context(), []store.Agreement{a}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(out.Changed) > 0 {
-		t.Fatalf("%s changed while its releases were added", name)
-	}
+	return a
 }
 
 func idOf(t testing.TB, st *store.Store, target farm.Target) int64 {
