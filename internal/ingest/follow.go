@@ -31,6 +31,7 @@ type poller struct {
 	good    time.Time // when it last answered, or a walk stood in for it
 	absent  bool      // it said that it is none
 	pause   growing
+	mute    time.Time // since when it does not answer
 	behind  time.Time // since when the upstream's serial is below ours
 	checked time.Time
 	warned  bool
@@ -63,6 +64,7 @@ func (p *poller) round(ctx context.Context) time.Duration {
 		if err == nil {
 			p.heard(ctx, sourceChangelog, "")
 			p.endGap(ctx)
+			p.answers()
 			p.good, p.absent = p.now(), false
 			p.pause.reset()
 			p.retry = p.now()
@@ -132,8 +134,19 @@ func (p *poller) failed(ctx context.Context, err error) {
 	default:
 		p.retry = p.now().Add(max(p.pause.next(), after(err, p.times.absent)))
 		p.log.Warn().Err(err).Time("again_at", p.retry).Msg("the changelog does not answer")
+		if p.mute.IsZero() {
+			p.mute = p.now()
+		}
 	}
 	p.heard(ctx, p.source, err.Error())
+}
+
+// answers ends what failed began to tell: else nobody knows from a log that it is over.
+func (p *poller) answers() {
+	if !p.mute.IsZero() {
+		p.log.Info().Time("since", p.mute).Msg("the changelog answers again")
+	}
+	p.mute = time.Time{}
 }
 
 // heard shows people how it stands with the upstream.

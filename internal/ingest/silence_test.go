@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pypi"
@@ -71,6 +74,32 @@ func TestSilence(t *testing.T) {
 	look(last-1, false)
 	r.must(p.compare(t.Context(), last-1, pypi.Changes{Last: last}))
 	look(last-1, false)
+}
+
+// TestAnswersAgain: the log tells once that a changelog is back, as it tells that it is away.
+func TestAnswersAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.begun()
+	var out bytes.Buffer
+	r.log = zerolog.New(&out)
+	p := &poller{Follower: r.Follower, good: r.now()}
+	round := func() {
+		p.retry = time.Time{}
+		p.round(t.Context())
+	}
+	round()
+	r.upstream.Break("/pypi#", pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusServiceUnavailable})
+	round()
+	round()
+	r.upstream.Mend("/pypi#")
+	round()
+	round()
+	for text, n := range map[string]int{"the changelog does not answer": 2, "the changelog answers again": 1} {
+		if got := strings.Count(out.String(), text); got != n {
+			t.Errorf("%q is told %d times, want %d:\n%s", text, got, n, out.String())
+		}
+	}
 }
 
 // leaping is an index whose changelog has one serial that cannot be.

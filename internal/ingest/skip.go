@@ -59,7 +59,9 @@ func (in *Ingest) Unskip(ctx context.Context, w Word) (Told, error) {
 	return in.say(ctx, w, store.ActionUnskip, func(d *store.Agreement, env *Environment, known store.Known) error {
 		versions := versionsOf(w, known)
 		for _, s := range env.Skips {
-			named := len(w.Versions) == 0 || slices.Contains(versions, s.Version)
+			named := len(w.Versions) == 0 || slices.ContainsFunc(versions, func(v string) bool {
+				return s.Version != "" && releaseKey(v) == releaseKey(s.Version) // it may have been said before the package was known
+			})
 			if named && (w.Target == "" || s.Target == w.Target) {
 				d.Unskip = append(d.Unskip, s)
 			}

@@ -83,6 +83,9 @@ func TestSkipAndBack(t *testing.T) {
 	if !told.Known || told.Moved[farm.Skipped] != 4 || told.Aborted != 1 || told.Audit == 0 {
 		t.Errorf("%+v", told)
 	}
+	if len(told.Skips) != 1 || time.Since(told.Skips[0].At).Abs() > time.Hour {
+		t.Errorf("the word does not say when: %+v", told.Skips)
+	}
 
 	// Its undo brings the failure back as it was; a lease it cannot.
 	undone, err := w.store.Undo(t.Context(), told.Audit, "bob", 1)
@@ -198,6 +201,20 @@ func TestSkipTheUnknown(t *testing.T) {
 	}
 	w.add(Ask{Package: "demo"})
 	w.want("demo 1.0 " + v7 + " skipped by hand")
+}
+
+// TestUnskipInAnotherSpelling: what was said of a version before the farm knew it is taken
+// back in whichever spelling the upstream has (PEP 440).
+func TestUnskipInAnotherSpelling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "-- demo==1.0.0 --\n-- demo==2.0 --\n", v7)
+	w.say(w.Skip, Word{Package: "demo", Versions: []string{"1.0"}, Reason: "no"})
+	w.add(Ask{Package: "demo"})
+	w.want("demo 2.0 "+v7+" queued", "demo 1.0.0 "+v7+" skipped by hand")
+	if told := w.say(w.Unskip, Word{Package: "demo", Versions: []string{"1.0"}}); len(told.Skips) != 1 || told.Moved[farm.Queued] != 1 {
+		t.Errorf("%+v", told)
+	}
+	w.want("demo 2.0 "+v7+" queued", "demo 1.0.0 "+v7+" queued")
 }
 
 // TestRemovedStaysRemoved: what a maintainer took down is not built when the

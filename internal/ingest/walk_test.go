@@ -1,12 +1,15 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"pinwheel/internal/farm"
 	"pinwheel/internal/pypitest"
@@ -59,6 +62,31 @@ func TestBackfill(t *testing.T) {
 	for i := range 30 {
 		if n := r.upstream.Requests(fmt.Sprintf("/simple/p%d/", i)); n != 1 {
 			t.Errorf("p%d was asked for %d times", i, n)
+		}
+	}
+}
+
+// TestMassWorkIsCalm: the log tells a walk's and a plan's begin and end, and in between
+// what events brought.
+func TestMassWorkIsCalm(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	var out bytes.Buffer
+	r.log = zerolog.New(zerolog.SyncWriter(&out)).Level(zerolog.InfoLevel)
+	want := r.world()
+	stop := r.start()
+	r.until("the farm follows", func() bool { return r.following().Source == sourceChangelog })
+	_, err := r.store.BeginWalk(t.Context(), WalkBackfill)
+	r.must(err)
+	wake(r.look)
+	r.untilJobs(want...)
+	r.until("the walk has ended", func() bool { return r.walk(WalkBackfill).Ended != nil })
+	r.upstream.MustAdd(t, "-- new==1.0 --\n")
+	r.untilJobs(append(want, queued("new 1.0"))...)
+	stop()
+	for text, n := range map[string]int{"agreed with the upstream": 1, "names listed": 1, "walk ended": 1} {
+		if got := strings.Count(out.String(), text); got != n {
+			t.Errorf("%q is told %d times, want %d:\n%s", text, got, n, out.String())
 		}
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rs/zerolog"
+
 	"pinwheel/internal/crash"
+	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
 )
 
@@ -136,7 +139,7 @@ func (f *Follower) agreeOn(ctx context.Context, batch []*task) (changed []*task,
 	// to do again.
 	crash.At(crash.IngestAgreed)
 	if out.Queued+out.Releases+out.Removed+out.Aborted > 0 {
-		f.log.Info().Int("packages", len(d.by)).Int64("releases", out.Releases).Int64("queued", out.Queued).
+		f.log.WithLevel(worth(batch, out)).Int("packages", len(d.by)).Int64("releases", out.Releases).Int64("queued", out.Queued).
 			Int64("removed", out.Removed).Int64("aborted", out.Aborted).Msg("agreed with the upstream")
 	}
 	for _, it := range batch {
@@ -150,6 +153,16 @@ func (f *Follower) agreeOn(ctx context.Context, batch []*task) (changed []*task,
 		}
 	}
 	return changed, nil
+}
+
+// worth is how loudly a batch is told. A walk over a whole upstream, or a plan, has tens
+// of thousands: its begin and end are told, and in between only what is taken down.
+func worth(batch []*task, out store.Agreed) zerolog.Level {
+	news := func(it *task) bool { return !it.planned && it.reading.Urgency != farm.UrgencyWalk }
+	if out.Removed+out.Aborted > 0 || slices.ContainsFunc(batch, news) {
+		return zerolog.InfoLevel
+	}
+	return zerolog.DebugLevel
 }
 
 // blame puts off a project of which nothing can be written. It is a fault of ours

@@ -79,8 +79,10 @@ func (d *details) addTo(p *page) {
 	}
 	p.display, p.spelled = d.info.Name, true
 	setDefault(&p.serial, d.serial)
-	for i := range p.files {
-		p.files[i].complete(facts[p.files[i].Filename])
+	for _, files := range [][]File{p.files, p.others} {
+		for i := range files {
+			files[i].complete(facts[files[i].Filename])
+		}
 	}
 }
 

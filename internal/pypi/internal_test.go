@@ -191,6 +191,7 @@ func TestJSON(t *testing.T) {
 		{name: "yanked", json: page(`{` + good + `,"yanked":true}`), want: file(func(f *File) { f.Yanked = true })},
 		{name: "yanked for a reason", json: page(`{` + good + `,"yanked":"a\u0000b\nc"}`),
 			want: file(func(f *File) { f.Yanked, f.YankReason = true, "abc" })},
+		{name: "not yanked", json: page(`{` + good + `,"yanked":""}`), want: file(func(*File) {})}, // by PEP 691, a reason is not empty
 		{name: "time and size", json: page(`{` + good + `,"size":-5,"upload-time":"2024-02-30T00:00:00Z"}`), want: file(func(*File) {})},
 		{name: "one odd file", json: page(`{` + good + `},{"filename":5},"x",null,{` + strings.Replace(good, "/f/demo", "/f/other", 1) + `},` +
 			`{` + good + `,"size":"big"},{` + strings.Replace(good, "{}", `{"sha256":"xyz"}`, 1) + `}`),

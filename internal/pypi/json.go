@@ -57,7 +57,7 @@ type jsonFile struct {
 	UploadTime     string            `json:"upload-time"`
 }
 
-// yank is false, true or a reason (PEP 691).
+// yank is false, true or a reason (PEP 691). An empty text is no reason and no yank, as pip has it.
 type yank struct {
 	is     bool
 	reason string
@@ -65,8 +65,9 @@ type yank struct {
 
 func (y *yank) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
-		y.is = true
-		return json.Unmarshal(b, &y.reason)
+		err := json.Unmarshal(b, &y.reason)
+		y.is = y.reason != ""
+		return err
 	}
 	return json.Unmarshal(b, &y.is)
 }

@@ -30,7 +30,7 @@ type Release struct {
 	Version        pep.Version // PEP 440; the zero Version when Legacy
 	Raw            string      // the version as the index spells it
 	Legacy         bool        // Raw does not parse by PEP 440; such a release has no files here
-	Uploaded       time.Time   // of the first file; zero: unknown
+	Uploaded       time.Time   // of the first file, also of one that is not here; zero: unknown
 	Yanked         bool        // PEP 592: there are files, and each is yanked
 	YankReason     string      // may be empty though yanked
 	RequiresPython string      // of the sdist, else of the first wheel that says something
@@ -60,6 +60,7 @@ type page struct {
 	reason   string   // of the status
 	versions []string // named apart from files (PEP 700), so that releases without files are seen
 	files    []File   // in the order of the page, each with a usable name and address
+	others   []File   // of kinds that pip never takes; they tell when a release was made
 	names    map[string]bool
 	leftOut  int
 	partial  bool // the form of the page has no place for sizes and upload times
@@ -69,6 +70,7 @@ type page struct {
 func (p *page) add(f File, ok bool) {
 	switch {
 	case ok && foreignFormat(f.Filename):
+		p.others = append(p.others, f)
 	case !ok || p.names[f.Filename]:
 		p.leftOut++
 	default:
@@ -109,12 +111,14 @@ func assemble(normal string, p page) Project {
 		e, ok := classify(normal, &p.files[i])
 		if !ok {
 			project.LeftOut++
+			p.others = append(p.others, p.files[i])
 			continue
 		}
 		entries = append(entries, e)
 	}
 	slices.SortFunc(project.Releases, func(a, b Release) int { return cmp.Compare(a.Raw, b.Raw) })
 	project.Releases = append(project.Releases, group(entries)...)
+	date(&project, p.others)
 	return project
 }
 

@@ -127,12 +127,12 @@ func (r Release) sources(folder string) (map[string][]byte, error) {
 	return below, nil
 }
 
-// storyFile is the source of what happens; both daemons have one, and both extensions.
+// storyFile is the source of what happens; both daemons have one, and all extensions.
 func storyFile(k Kind) string {
 	switch k {
 	case DaemonHolds:
 		k = Daemon
-	case ARMv6:
+	case ARMv6, NearlyARMv6:
 		k = Extension
 	}
 	return "backend/stories/" + strings.ReplaceAll(string(k), "-", "_") + ".py"
@@ -151,8 +151,11 @@ func (r Release) story() ([]byte, error) {
 // the files that it begins and ends each library with: only without them is a library
 // for ARMv6, as Raspberry Pi OS's compiler would make it.
 func (r Release) armFlags() []string {
-	if r.Kind == ARMv6 {
+	switch r.Kind {
+	case ARMv6:
 		return []string{"-march=armv6+fp", "-marm", "-nostartfiles"}
+	case NearlyARMv6:
+		return []string{"-march=armv6+fp", "-marm"}
 	}
 	return []string{}
 }
@@ -176,7 +179,7 @@ int call(void) { return FFI_OK; }
 // cSource is the C file that goes with a kind.
 func (r Release) cSource() (string, bool) {
 	switch r.Kind {
-	case Extension, ARMv6:
+	case Extension, ARMv6, NearlyARMv6:
 		return strings.ReplaceAll(extensionSource, "MODULE", "_"+Module(r.Name)), true
 	case Fails:
 		return failingSource, true

@@ -172,12 +172,12 @@ yanked: too new
 // TestExtensionRuns imports what the C compiler made.
 func TestExtensionRuns(t *testing.T) {
 	t.Parallel()
-	s := pypitest.New(t, "-- c-answer==1.0 --\nkind: extension\n-- old-answer==1.0 --\nkind: armv6\n")
+	s := pypitest.New(t, "-- c-answer==1.0 --\nkind: extension\n-- old-answer==1.0 --\nkind: armv6\n-- near-answer==1.0 --\nkind: nearly-armv6\n")
 	target := t.TempDir()
-	if out, err := s.Pip(t, "install", "--target", target, "c-answer", "old-answer"); err != nil {
+	if out, err := s.Pip(t, "install", "--target", target, "c-answer", "old-answer", "near-answer"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(pypitest.Python(t), "-c", "import c_answer, old_answer; print(c_answer.answer() * old_answer.answer() // 42)")
+	cmd := exec.Command(pypitest.Python(t), "-c", "import c_answer, old_answer, near_answer; print(c_answer.answer() * old_answer.answer() // near_answer.answer())")
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+target)
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "42" {

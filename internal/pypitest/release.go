@@ -17,6 +17,7 @@ const (
 	Pure          Kind = "pure"           // makes a py3-none-any wheel
 	Extension     Kind = "extension"      // compiles one C file; the wheel has the interpreter's own tag
 	ARMv6         Kind = "armv6"          // the same, and on 32-bit ARM for ARMv6 with VFPv2, which Debian's compiler does not do by itself
+	NearlyARMv6   Kind = "nearly-armv6"   // the same, but for the files that the compiler begins and ends each library with
 	Fails         Kind = "fails"          // the compiler misses ffi.h
 	Hangs         Kind = "hangs"          // says so and sleeps (15 minutes at most)
 	Prompts       Kind = "prompts"        // asks a question on stdin
@@ -33,7 +34,7 @@ const (
 // Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{
-		Pure, Extension, ARMv6, Fails, Hangs, Prompts, Floods, Daemon, DaemonHolds,
+		Pure, Extension, ARMv6, NearlyARMv6, Fails, Hangs, Prompts, Floods, Daemon, DaemonHolds,
 		Network, WrongName, WrongTag, NoWheel, UnsoundRecord,
 	}
 }
@@ -109,7 +110,8 @@ func (r Release) complete(base string) (Release, error) {
 func (r Release) defaultModules() map[string]string {
 	module := Module(r.Name)
 	source := fmt.Sprintf("version = %q\n", r.Version)
-	if r.Kind == Extension || r.Kind == ARMv6 {
+	switch r.Kind {
+	case Extension, ARMv6, NearlyARMv6:
 		source += fmt.Sprintf("from _%s import answer\n", module)
 	}
 	return map[string]string{module + ".py": source}
