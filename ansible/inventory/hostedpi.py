@@ -7,6 +7,8 @@ reboots one. Python's own library is all that it needs.
   HOSTEDPI_ID, HOSTEDPI_SECRET  the API key; never written, and in no message
   HOSTEDPI_VIA                  ipv6 (default): the Pi's own address, port 22
                                 ipv4: ssh.NAME.hostedpi.com, at the port that the Pi has there
+  HOSTEDPI_ONLY                 which Pis of the account are of the farm, by name: pi-*,spare-1; all
+                                of them by default
   HOSTEDPI_TIMEOUT              seconds for one question, 10 by default; four minutes for all
   HOSTEDPI_AUTH, HOSTEDPI_API   base URLs, for a test
 
@@ -17,6 +19,7 @@ stdout is empty: a part of an inventory would pass for all of it.
 
 import base64
 import concurrent.futures
+import fnmatch
 import http.client
 import ipaddress
 import json
@@ -210,6 +213,17 @@ def inventory(servers, via):
     return out
 
 
+def chosen(names, patterns):
+    """Those of the farm. A pattern that none has is a mistake, and half a farm is none."""
+    known = {p: fnmatch.filter(names, p) for p in patterns.replace(",", " ").split()}
+    if not known:
+        raise Trouble("HOSTEDPI_ONLY names no Pi")
+    for pattern, found in known.items():
+        if not found and pattern != "*":
+            raise Trouble("HOSTEDPI_ONLY: the account has no Pi %s" % pattern)
+    return sorted(set().union(*known.values()))
+
+
 def say(line):
     print("hostedpi: " + line, file=sys.stderr)
 
@@ -230,7 +244,7 @@ def main(args):
             client.login()
         except Gone as e:
             raise Trouble("%s: 404, this is not the API" % e) from None
-        names = client.names()
+        names = chosen(client.names(), os.environ.get("HOSTEDPI_ONLY") or "*")
         known = [n for n in names if NAME.match(n)]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             told = dict(zip(known, pool.map(client.server, known)))

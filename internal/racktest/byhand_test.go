@@ -50,7 +50,7 @@ func (m *machine) begin(env, line, word string) (end func()) {
 func (r *rack) terminal(b *book) {
 	r.t.Helper()
 	const trust = "TERM=xterm PINWHEEL_TLS_CA=/usr/local/share/ca-certificates/pinwheel-farm.crt"
-	lines := b.lines("On a terminal", 4)
+	lines := b.Lines("On a terminal", 4)
 	m := r.machines["farm"]
 	m.put(r.releases.first()+"/pinwheel-monitor", "/usr/local/bin/pinwheel-monitor", 0o755)
 	m.put("testdata/keys", "/usr/local/bin/keys", 0o755)
@@ -68,7 +68,7 @@ func (r *rack) terminal(b *book) {
 func (r *rack) fit(b *book) {
 	r.t.Helper()
 	m := r.machines["pi-01"]
-	line := b.lines("Is this machine fit?", 1)[0]
+	line := b.Lines("Is this machine fit?", 1)[0]
 	if out := m.do("cd / && runuser -u pinwheel -- " + line); strings.Contains(out, "problem") || !strings.Contains(out, "nats") {
 		r.t.Errorf("%s:\n%s", line, out)
 	}
@@ -81,13 +81,13 @@ func (r *rack) byHand(b *book) {
 	r.t.Helper()
 	m := r.machines["farm"]
 	m.do("systemctl stop pinwheel-audit.timer pinwheel-master nginx && systemctl disable pinwheel-audit.timer pinwheel-master && rm -r /var/lib/pinwheel")
-	for _, line := range b.lines("As services", 2) {
+	for _, line := range b.Lines("As services", 2) {
 		m.do(line)
 	}
 	m.do("systemctl is-active pinwheel-master pinwheel-audit.timer && systemctl is-enabled pinwheel-master pinwheel-audit.timer")
 	m.do("systemctl stop pinwheel-master")
 
-	figures := b.lines("Figures for Prometheus", 1)[0]
+	figures := b.Lines("Figures for Prometheus", 1)[0]
 	end := m.begin(handFarm, figures, `"ready":true`)
 	m.do(`python3 -c 'import urllib.request as u
 for page, want in ("metrics", "pinwheel_database_up 1"), ("healthz", ""), ("readyz", ""), ("debug/pprof/heap?debug=1", "heap profile"):
@@ -101,17 +101,17 @@ for page, want in ("metrics", "pinwheel_database_up 1"), ("healthz", ""), ("read
 func (r *rack) secureByHand(b *book) {
 	r.t.Helper()
 	farm, pi := r.machines["farm"], r.machines["pi-02"]
-	for _, script := range b.scripts("TLS", 2) {
+	for _, script := range b.Scripts("TLS", 2) {
 		if out, err := farm.send(r.t.Context(), strings.NewReader(script), "cd /etc/pinwheel && sh -e"); err != nil {
 			r.t.Fatalf("%v\n%s\n%s", err, script, out)
 		}
 	}
 	farm.do("chown pinwheel /etc/pinwheel/farm.key")
-	lines := b.lines("TLS", 3)
+	lines := b.Lines("TLS", 3)
 	endFarm := farm.begin(handFarm, lines[0], `"ready":true`)
 	farm.typed(handFarm, "pinwheel-master target add "+r.target())
 	r.index.MustAdd(r.t, "-- markupsafe==2.1.5 --\nkind: extension\n")
-	for _, line := range b.lines("The first target, slave and package", 4) {
+	for _, line := range b.Lines("The first target, slave and package", 4) {
 		farm.typed(handFarm, line)
 	}
 

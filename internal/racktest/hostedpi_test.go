@@ -184,13 +184,17 @@ func TestHostedPis(t *testing.T) {
 	if v := l.Meta.Hostvars["pi-04"]; v.Host != "ssh.pi-04.hostedpi.com" || v.Port != 5104 {
 		t.Errorf("by IPv4 pi-04 is %+v", v)
 	}
+	l, _ = h.list("HOSTEDPI_ONLY=pi-0[13], pi-06")
+	if diff := cmp.Diff([]string{"pi-01", "pi-03", "pi-06"}, l.Slaves.Hosts); diff != "" {
+		t.Error(diff)
+	}
 	pages := 0
 	for _, a := range h.asked {
 		if strings.HasPrefix(a, "GET /beta/pi/servers?from=") {
 			pages++
 		}
 	}
-	if pages != 4 { // two beyond the first, twice
+	if pages != 6 { // two beyond the first, three times
 		t.Errorf("%d further pages were asked for: %q", pages, h.asked)
 	}
 }
@@ -232,18 +236,20 @@ func TestHostedPisFail(t *testing.T) {
 		env    []string
 		want   string
 	}{
-		"no key":          {env: []string{"HOSTEDPI_SECRET="}, want: "HOSTEDPI_ID and HOSTEDPI_SECRET are not both set"},
-		"a wrong key":     {env: []string{"HOSTEDPI_ID=other"}, want: "401 Unauthorized: Invalid key"},
-		"a wrong way":     {env: []string{"HOSTEDPI_VIA=carrier"}, want: "HOSTEDPI_VIA is ipv4 or ipv6"},
-		"a wrong time":    {env: []string{"HOSTEDPI_TIMEOUT=soon"}, want: "HOSTEDPI_TIMEOUT wants seconds"},
-		"nobody there":    {env: []string{"HOSTEDPI_AUTH=http://127.0.0.1:1"}, want: "refused, 4 times"},
-		"not authorised":  {path: servers, faults: says(403, `{"error": "no API access"}`), want: "403 Forbidden: no API access"},
-		"down":            {path: servers, faults: says(503, "<html>"), want: "503 Service Unavailable, 4 times"},
-		"a page of HTML":  {path: servers, faults: says(200, "<html>"), want: "the answer is not a JSON object"},
-		"another form":    {path: servers, faults: says(200, `{"servers": "many"}`), want: "the answer has no servers"},
-		"one is broken":   {path: one, faults: says(500, ""), want: "/servers/pi-00: 500 Internal Server Error, 4 times"},
-		"cut off":         {path: one, faults: repeat(4, cutOff), want: "/servers/pi-00: "},
-		"an endless book": {path: servers, faults: repeat(9, endless), want: "its pages have no end"},
+		"no key":           {env: []string{"HOSTEDPI_SECRET="}, want: "HOSTEDPI_ID and HOSTEDPI_SECRET are not both set"},
+		"a wrong key":      {env: []string{"HOSTEDPI_ID=other"}, want: "401 Unauthorized: Invalid key"},
+		"a wrong way":      {env: []string{"HOSTEDPI_VIA=carrier"}, want: "HOSTEDPI_VIA is ipv4 or ipv6"},
+		"no pattern":       {env: []string{"HOSTEDPI_ONLY=, "}, want: "HOSTEDPI_ONLY names no Pi"},
+		"none of the farm": {env: []string{"HOSTEDPI_ONLY=pi-*,spare-*"}, want: "HOSTEDPI_ONLY: the account has no Pi spare-*"},
+		"a wrong time":     {env: []string{"HOSTEDPI_TIMEOUT=soon"}, want: "HOSTEDPI_TIMEOUT wants seconds"},
+		"nobody there":     {env: []string{"HOSTEDPI_AUTH=http://127.0.0.1:1"}, want: "refused, 4 times"},
+		"not authorised":   {path: servers, faults: says(403, `{"error": "no API access"}`), want: "403 Forbidden: no API access"},
+		"down":             {path: servers, faults: says(503, "<html>"), want: "503 Service Unavailable, 4 times"},
+		"a page of HTML":   {path: servers, faults: says(200, "<html>"), want: "the answer is not a JSON object"},
+		"another form":     {path: servers, faults: says(200, `{"servers": "many"}`), want: "the answer has no servers"},
+		"one is broken":    {path: one, faults: says(500, ""), want: "/servers/pi-00: 500 Internal Server Error, 4 times"},
+		"cut off":          {path: one, faults: repeat(4, cutOff), want: "/servers/pi-00: "},
+		"an endless book":  {path: servers, faults: repeat(9, endless), want: "its pages have no end"},
 		"a page elsewhere": {path: servers, faults: repeat(1, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", `<http://127.0.0.2:1/beta/pi/servers>; rel=next`)
 			answer(w, 200, map[string]any{"servers": map[string]any{}})

@@ -6,79 +6,34 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pinwheel/internal/manualtest"
 )
 
 // book is the manual of operations, of which every command in some chapters is typed as it
 // stands there.
 type book struct {
-	t        *testing.T
-	chapters map[string]string // by heading
+	*manualtest.Book
+	t *testing.T
 }
 
 func openBook(t *testing.T) *book {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &book{t: t, chapters: map[string]string{}}
-	for _, part := range regexp.MustCompile(`(?m)^##+ `).Split(string(text), -1) {
-		heading, body, _ := strings.Cut(part, "\n")
-		b.chapters[heading] = body
-	}
-	return b
+	return &book{manualtest.Open(t), t}
 }
 
 var (
-	aScript    = regexp.MustCompile("(?s)```sh\n(.*?)```")
-	aRemark    = regexp.MustCompile(`\s\s+#.*$`)
-	aPlay      = regexp.MustCompile("(?m)^    (ansible-playbook .*)$|`(ansible-playbook [^`]*|[a-z]+\\.yml(?: -e [^`]*)?|-e [^`]*)`")
-	aHosted    = regexp.MustCompile(`-i \S*/hostedpi\.py`)
-	aStatic    = regexp.MustCompile(`-i [^ ]*(json|yml)\b ?`)
-	aName      = regexp.MustCompile(`\bpi=\S+`)
-	aNumber    = regexp.MustCompile(`\bat_once=\S+`)
-	manySpaces = regexp.MustCompile(` +`)
+	aRemark = regexp.MustCompile(`\s\s+#.*$`)
+	aPlay   = regexp.MustCompile("(?m)^    (ansible-playbook .*)$|`(ansible-playbook [^`]*|[a-z]+\\.yml(?: -e [^`]*)?|-e [^`]*)`")
+	aHosted = regexp.MustCompile(`-i \S*/hostedpi\.py`)
+	aStatic = regexp.MustCompile(`-i [^ ]*(json|yml)\b ?`)
+	aName   = regexp.MustCompile(`\bpi=\S+`)
+	aNumber = regexp.MustCompile(`\bat_once=\S+`)
 )
 
-func (b *book) chapter(heading string) string {
-	b.t.Helper()
-	text, ok := b.chapters[heading]
-	if !ok {
-		b.t.Fatalf("the manual has no chapter %q", heading)
-	}
-	return text
-}
-
-// lines are all commands of a chapter, of which there must be so many: who adds one has it
-// typed, too.
 func (b *book) lines(heading string, n int) []string {
 	b.t.Helper()
-	var list []string
-	text := aScript.ReplaceAllString(b.chapter(heading), "")
-	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", "")) {
-		command, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "    ")
-		if !ok {
-			continue
-		}
-		list = append(list, manySpaces.ReplaceAllString(aRemark.ReplaceAllString(command, ""), " "))
-	}
-	if len(list) != n {
-		b.t.Fatalf("the chapter %q has %d commands, want %d: %q", heading, len(list), n, list)
-	}
-	return list
-}
-
-// scripts are the blocks of shell in a chapter.
-func (b *book) scripts(heading string, n int) []string {
-	b.t.Helper()
-	var list []string
-	for _, m := range aScript.FindAllStringSubmatch(b.chapter(heading), -1) {
-		list = append(list, m[1])
-	}
-	if len(list) != n {
-		b.t.Fatalf("the chapter %q has %d scripts, want %d", heading, len(list), n)
-	}
-	return list
+	return b.Lines(heading, n)
 }
 
 // usage is a call of ansible-playbook without what is a machine's own in it.
@@ -99,7 +54,7 @@ func usage(call string) string {
 func (b *book) played(plays []string) {
 	b.t.Helper()
 	n := 0
-	for _, m := range aPlay.FindAllStringSubmatch(b.chapter("A rack by Ansible"), -1) {
+	for _, m := range aPlay.FindAllStringSubmatch(b.Text("A rack by Ansible"), -1) {
 		n++
 		want := usage(m[1] + m[2])
 		ok := func(p string) bool { return p == want }

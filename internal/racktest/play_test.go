@@ -217,6 +217,13 @@ func (r *rack) play(book string, args ...string) played {
 // start is play for what goes on beside other things; wait waits for its end.
 func (r *rack) start(book string, args ...string) (wait func() played) {
 	r.t.Helper()
+	wait, _ = r.launch(book, args...)
+	return wait
+}
+
+// launch is start for what may be cut off: by end, which kills it.
+func (r *rack) launch(book string, args ...string) (wait func() played, end func()) {
+	r.t.Helper()
 	folder, err := filepath.Abs("../../ansible")
 	if err != nil {
 		r.t.Fatal(err)
@@ -256,7 +263,7 @@ func (r *rack) start(book string, args ...string) (wait func() played) {
 		p.read()
 		r.t.Logf("%s: exit status %d after %.1f s, %v", p.what, p.code, p.took.Seconds(), p.recap)
 		return p
-	}
+	}, cancel
 }
 
 // read takes the recap out of what the play said.

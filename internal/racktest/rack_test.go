@@ -63,11 +63,18 @@ func (r *rack) firstWheel() {
 func (r *rack) enroll(vars map[string]any) (wait func()) {
 	r.t.Helper()
 	delete(r.hosts, "pi-02")
+	delete(r.hosts, "pi-bare")
 	r.machines["pi-02"].do("rm /etc/pinwheel/slave.creds")
+	r.asked("enroll pi-bare --role operator >/dev/null")
 	ended := r.start("enroll.yml", "-i", r.inventory(vars, "pi-01", "pi-02"), "-e", "pi=pi-02")
+	operator := r.start("enroll.yml", "-i", r.inventory(vars, "pi-01", "pi-bare"), "-e", "pi=pi-bare")
 	return func() {
 		r.t.Helper()
 		ended().well()
+		operator().says("pi-bare", "pi-bare: the farm has enrolled that name as operator")
+		if s := r.slaves()["pi-bare"]; s.Revoked {
+			r.t.Errorf("an operator lost his credentials to a machine of his name: %+v", s)
+		}
 		r.serves("pi-01", "pi-02")
 	}
 }
@@ -103,14 +110,24 @@ func (r *rack) again(vars map[string]any) {
 	}
 	r.ownCertificate(vars)
 	r.env = []string{"HOSTEDPI_ID=" + apiKey, "HOSTEDPI_SECRET=" + apiSecret, "HOSTEDPI_AUTH=" + h.URL, "HOSTEDPI_API=" + h.URL + "/beta/pi"}
-	p := r.play("site.yml", "-i", r.inventory(vars, "pi-01"), "-i", hosted).well()
+	g := r.hold("settled")
+	g.Await(patience)
+	ended := r.start("site.yml", "-i", r.inventory(vars, "pi-01"), "-i", hosted)
 	r.env = nil
-	slave := []string{"slave : Have its settings", "slave : End the one that runs, if it is another", "slave : Run it, now and after each start of the machine"}
+	r.eventually("a slave is to be changed", func() bool { s := r.slaves(); return s["pi-01"].Paused || s["pi-02"].Paused })
+	g.Open()
+	p := ended().well()
+	slave := []string{"slave : Have its settings", "slave : Pause it, unless somebody did", "slave : Keep what is there",
+		"slave : End the one that runs, if it is another", "slave : Run it, now and after each start of the machine", "slave : Resume it, unless somebody else had paused it"}
 	want := map[string][]string{leader: {"common : Have certificate and key", "web : Reload nginx"}, "pi-01": slave, "pi-02": slave}
 	if diff := cmp.Diff(want, p.changes()); diff != "" {
 		r.t.Errorf("another certificate changed (-want +got):\n%s\n%s", diff, p.text)
 	}
 	r.install("demo", "1.0", publicCA)
+	r.built("settled", "1.0")
+	if n := g.Asked(); n != 1 {
+		r.t.Errorf("the build that was under way was begun %d times", n)
+	}
 }
 
 // publicCA is an authority that all machines trust, and nobody else made.
@@ -137,6 +154,9 @@ func (r *rack) noMachines() {
 	r.write(empty, "all:\n", 0o644)
 	own := r.inventory(map[string]any{"farm_certificate": empty})
 	none, nobody, half := r.start("site.yml", "-i", empty), r.start("enroll.yml", "-i", empty, "-e", "pi=pi-99"), r.start("site.yml", "-i", own)
+	apart := filepath.Join(r.dir, "apart.yml")
+	r.write(apart, "master: {hosts: {farm: {}}}\nweb: {hosts: {other: {}}}\n", 0o644)
+	split, all := r.start("site.yml", "-i", apart), r.start("site.yml", "-i", r.inventory(nil), "-e", "at_once=0")
 	p := none()
 	if p.code == 0 {
 		r.t.Errorf("an inventory without hosts is played well:\n%s", p.text)
@@ -144,6 +164,8 @@ func (r *rack) noMachines() {
 	p.says("localhost", "the inventory has no hosts")
 	nobody().says("localhost", "pi-99 is not in the group slaves")
 	half().says("localhost", "farm_certificate and farm_key go together")
+	split().says("localhost", "the groups web and database of the inventory want the master's machine")
+	all().says("localhost", "at_once is 0, and wants a number of slaves")
 }
 
 // firstDay puts a farm on the rack, where not all machines are as they should be.
@@ -156,7 +178,7 @@ func (r *rack) firstDay(vars map[string]any) {
 	r.add("pi-late", 21, 22, sick{clock: "+2d"})
 	r.add("pi-full", 22, 22, sick{disk: "300m"})
 	r.add("pi-64", 23, 22, sick{})
-	r.hosts["pi-64"] = map[string]any{"slave_targets": []map[string]string{{"root": "/var/cache/pinwheel/roots/none", "target": "cp311-linux_armv7l"}}}
+	r.hosts["pi-64"] = map[string]any{"farm_targets": []string{"cp311-linux_armv7l"}, "slave_targets": []map[string]string{{"root": "/var/cache/pinwheel/roots/none", "target": "cp311-linux_armv7l"}}}
 	r.add("pi-bare", 24, 22, sick{})
 	r.hosts["pi-bare"] = map[string]any{"farm_targets": []string{"cp39-linux_armv7l"}}
 	r.hosts["pi-gone"] = map[string]any{"ansible_host": "fd00:77::99"}
@@ -167,7 +189,7 @@ func (r *rack) firstDay(vars map[string]any) {
 	}
 	p.says("pi-late", "pi-late: the clock is 172", "s ahead of this machine's", "timedatectl")
 	p.says("pi-full", "pi-full: ", " MB are free for /var/lib/pinwheel, and 2048 are wanted")
-	p.says("pi-64", "pi-64: there is no root /var/cache/pinwheel/roots/none for cp311-linux_armv7l", "scripts/armroot")
+	p.says("pi-64", "pi-64: there is no root /var/cache/pinwheel/roots/none for cp311-linux_armv7l", "docs/operations.md, Roots")
 	p.says("pi-bare", "pi-bare: its own system is "+r.target(), "the farm builds for cp39-linux_armv7l", "slave_targets names no root")
 	p.says("pi-gone", "UNREACHABLE")
 	p.says("pi-02", "pi-02: the slave does not serve the farm: ", "protocol")
@@ -318,6 +340,11 @@ func (r *rack) remove(vars map[string]any) {
 	inventory := r.inventory(vars, "pi-01", "pi-02")
 	r.play("remove.yml", "-i", inventory, "-e", "pi=pi-02", "--check").well()
 	r.serves("pi-01", "pi-02")
+	r.machines["pi-02"].do("mv /usr/local/bin/systemctl /usr/local/bin/systemctl.well && printf '#!/bin/sh\nexit 1\n' >/usr/local/bin/systemctl && chmod +x /usr/local/bin/systemctl")
+	if p := r.play("remove.yml", "-i", inventory, "-e", "pi=pi-02"); p.code == 0 || !r.slaves()["pi-02"].Revoked {
+		r.t.Errorf("a machine that cannot stop its slave keeps its credentials:\n%s", p.text)
+	}
+	r.machines["pi-02"].do("mv /usr/local/bin/systemctl.well /usr/local/bin/systemctl")
 	there := r.start("remove.yml", "-i", inventory, "-e", "pi=pi-02")
 	m := r.machines["pi-01"] // it has fallen off the net
 	delete(r.machines, "pi-01")
