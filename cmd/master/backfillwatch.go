@@ -72,8 +72,12 @@ func (b *backfill) look(ctx context.Context) error {
 	}
 	next.left, next.troubled = 0, 0
 	for _, c := range left {
-		if c.Urgency == farm.UrgencyWalk {
-			next.left, next.troubled = c.Count, c.Troubled
+		switch {
+		case c.Urgency == farm.UrgencyWalk:
+			next.left, next.troubled = next.left+c.Count, next.troubled+c.Troubled
+		case c.Urgency == farm.UrgencyEvent && b.from == "": // the walk chose most of them too, and left them on the list as they were
+			kept := min(c.Troubled, max(0, next.chosen-next.left))
+			next.left, next.troubled = next.left+kept, next.troubled+kept
 		}
 	}
 	if b.from != "" {
@@ -126,23 +130,42 @@ func (b *backfill) result(unknown []string) filled {
 	}
 }
 
-func (b *backfill) report(ctx context.Context) error {
-	var unknown []string
+// ofFile looks at what became of the names of a file: which of them the upstream does
+// not have, and how many could not be read, whoever put them on the worklist.
+func (b *backfill) ofFile(ctx context.Context) (unknown []string, err error) {
+	if b.from == "" {
+		return nil, nil
+	}
+	b.now.left = 0
 	for piece := range slices.Chunk(b.names, 10_000) {
+		unread, err := b.st.Unread(ctx, piece)
+		if err != nil {
+			return nil, err
+		}
 		some, err := b.st.Unknown(ctx, piece)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		b.now.left += unread
 		unknown = append(unknown, some...)
+	}
+	b.now.troubled = b.now.left
+	return unknown, nil
+}
+
+func (b *backfill) report(ctx context.Context) error {
+	unknown, err := b.ofFile(ctx)
+	if err != nil {
+		return err
 	}
 	r := b.result(unknown)
 	if b.asJSON {
 		return cli.JSON(b.out, r)
 	}
-	cli.Say(b.out, "%s listed, %s new or changed, %s of them read; %s jobs wait for a slave",
-		projects(r.Listed), grouped(r.Chosen), grouped(r.Read), grouped(r.Queued))
+	cli.Say(b.out, "%s listed, %s new or changed, %s of them read; %s for a slave",
+		projects(r.Listed), grouped(r.Chosen), grouped(r.Read), counted(r.Queued, "job waits", "jobs wait"))
 	if b.followed > 0 {
-		cli.Say(b.out, "%s of the file were followed already", projects(b.followed))
+		cli.Say(b.out, "%s followed already", counted(b.followed, "project of the file was", "projects of the file were"))
 	}
 	if len(unknown) > 0 {
 		cli.Say(b.out, "the upstream has no %s", someOf(unknown))

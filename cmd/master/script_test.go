@@ -39,7 +39,7 @@ func TestScript(t *testing.T) {
 		Dir:      filepath.Join("testdata", "script"),
 		Programs: map[string]string{"master": ""},
 		Commands: map[string]func(*clitest.Script, []string){
-			"database": database, "fetch": fetch, "queued": queued, "leased": leased, "built": built, "broken": broken,
+			"database": database, "fetch": fetch, "queued": queued, "leased": leased, "heard": heard, "built": built, "broken": broken,
 			"attended": attended, "locked": locked, "blocked": blocked, "unlocked": unlocked,
 			"tell": tell, "asked": asked, "until": until, "page": page, "lacks": lacks,
 		},

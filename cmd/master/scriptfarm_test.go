@@ -18,6 +18,7 @@ import (
 //
 //	queued PACKAGE VERSION...        releases without a build, the first one oldest
 //	leased SLAVE                     the first job of the queue is its
+//	heard SLAVE                      it gave a sign of life
 //	built PACKAGE VERSION [LOG]      a wheel, and the number of its build as BUILD
 //	broken PACKAGE VERSION CAUSE DETAIL  a failure by the slave "maker", its excerpt and log "fatal error: DETAIL"
 //	attended                         wait until a master hears orders
@@ -42,6 +43,15 @@ func queued(s *clitest.Script, args []string) {
 
 func leased(s *clitest.Script, args []string) {
 	onFarm(s, func(h byHand) { s.SetVar("BUILD", num(h.lease(args[0], rand.Text()).Build)) })
+}
+
+func heard(s *clitest.Script, args []string) {
+	onFarm(s, func(h byHand) {
+		slave, err := h.store.Slave(h.Context(), args[0])
+		h.must(err)
+		_, err = h.store.Heard(h.Context(), store.Word{Slave: slave.ID, Pulse: &farm.Pulse{}})
+		h.must(err)
+	})
 }
 
 func built(s *clitest.Script, args []string) {

@@ -64,6 +64,8 @@ type settings struct {
 	Limits    farm.Limits   // of a build, instead of those above
 
 	LongTimeout time.Duration // of the second try of what timed out; 0: the default
+
+	Throwaway bool // nothing is to outlive the process: the embedded database flushes nothing
 }
 
 // stateFlag is for the commands that only need the farm's state.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -37,11 +38,16 @@ does not know yet. The number that is printed takes it back (undo).`,
 			if strings.TrimSpace(w.Reason) == "" {
 				return cli.Usage("skip: say why with --reason")
 			}
-			if len(w.Reason) > 500 || strings.ContainsFunc(w.Reason, unicode.IsControl) {
-				return cli.Usage("--reason: want one line of at most 500 bytes")
-			}
-			return nil
+			return checkReason(w.Reason)
 		})
+}
+
+// checkReason holds what people are told to one line.
+func checkReason(why string) error {
+	if len(why) > 500 || !utf8.ValidString(why) || strings.ContainsFunc(why, unicode.IsControl) {
+		return cli.Usage("--reason: want one line of at most 500 bytes")
+	}
+	return nil
 }
 
 func newUnskip() *cobra.Command {

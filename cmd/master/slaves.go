@@ -74,18 +74,22 @@ func slaveDoing(s store.SlaveRow) string {
 }
 
 func newSlavesPause() *cobra.Command {
-	return slaveOrder("pause", "Give a slave no further job", `pause gives NAME no further job from now on, through restarts of master and slave, until
-resume. What it builds it finishes.`,
+	var why string
+	cmd := slaveOrder("pause", "Give a slave no further job", `pause gives NAME no further job from now on, through restarts of master and slave, until
+resume. What it builds it finishes. The reason is shown to all who look at slaves.`,
 		func(ctx context.Context, h *home, name string) (string, error) {
-			return name + " is paused", h.Store.PauseSlave(ctx, name, true, actor())
+			return name + " is paused", h.Store.PauseSlave(ctx, name, why, actor())
 		})
+	cmd.Flags().StringVar(&why, "reason", "", "why, for all who look")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return checkReason(why) }
+	return cmd
 }
 
 func newSlavesResume() *cobra.Command {
 	return slaveOrder("resume", "End a slave's pause", `resume ends a pause, a person's or the farm's own after too many faults in a row: NAME
 gets jobs again.`,
 		func(ctx context.Context, h *home, name string) (string, error) {
-			return name + " gets jobs again", h.Store.PauseSlave(ctx, name, false, actor())
+			return name + " gets jobs again", h.Store.ResumeSlave(ctx, name, actor())
 		})
 }
 
@@ -112,8 +116,26 @@ remembered: a slave that is started again takes jobs again.`,
 			if err == nil && !attended {
 				err = fmt.Errorf("%s was not told: no master runs; start one, or end the slave on its host", name)
 			}
+			if err == nil {
+				err = listening(ctx, h.Store, name)
+			}
 			return name + " was told to end", err
 		})
+}
+
+// listening says of a slave that is not heard that it hears nothing either: an order is
+// for who is there.
+func listening(ctx context.Context, st *store.Store, name string) error {
+	s, err := st.Slave(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case s.LastSeen == nil:
+		return fmt.Errorf("%s was not told: it was never heard; if it runs, end it on its host", name)
+	case s.Now.Sub(*s.LastSeen) > store.Live:
+		return fmt.Errorf("%s was not told: it was last heard %s ago; if it runs, end it on its host", name, span(s.Now.Sub(*s.LastSeen)))
+	}
+	return nil
 }
 
 // slaveOrder makes the command that says one word to one slave.

@@ -21,8 +21,11 @@ func (t teller) upstream(st store.UpstreamStatus) {
 		}[r.Urgency]+t.detail(r))
 	}
 	for _, p := range st.Troubled {
-		again := span(time.Duration(p.Again) * time.Second)
-		t.wrapped("%s, %s, again in %s: %s", p.Package, counted(int64(p.Tries), "try", "tries"), again,
+		again := "again in " + span(time.Duration(p.Again)*time.Second)
+		if p.Now {
+			again = "asked for just now"
+		}
+		t.wrapped("%s, %s, %s: %s", p.Package, counted(int64(p.Tries), "try", "tries"), again,
 			strings.Replace(p.Trouble, "read project "+p.Package+": ", "", 1))
 	}
 	left := int64(0)
@@ -45,7 +48,7 @@ func (t teller) upstream(st store.UpstreamStatus) {
 func (t teller) following(f store.Following) {
 	switch f.Source {
 	case "":
-		t.line("follows: nothing yet; it begins with the first `serve`")
+		t.line("follows: nothing yet; it begins with the first `serve` that is to follow")
 	case store.SourceNone:
 		t.line("follows: no event source: only packages named by hand are followed")
 	case store.SourceSerials:
@@ -89,6 +92,10 @@ func (t teller) walk(w store.Walk, left int64) {
 		t.line("plan, for %s: %s of %s decided on anew", since, grouped(w.Chosen), projects(w.Total))
 	case w.Kind == store.KindPlan:
 		return // nothing came of it that people must know
+	case w.Ended != nil && w.Listed == nil && w.Trouble == "":
+		t.line("last %s, ended %s: the list of names is what it was", name, t.ago(*w.Ended))
+	case w.Ended != nil && w.Listed == nil:
+		t.line("last %s, ended %s: no list of names", name, t.ago(*w.Ended))
 	case w.Ended != nil:
 		t.line("last %s, ended %s: %s listed, %s to be read", name, t.ago(*w.Ended), projects(w.Total), grouped(w.Chosen))
 	case w.Listed == nil:

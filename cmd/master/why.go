@@ -70,10 +70,18 @@ type whyAnswer struct {
 	StatusReason string       `json:"status_reason"`
 	Followed     bool         `json:"followed"`
 	Read         time.Time    `json:"read_at"`
+	Unread       *whyUnread   `json:"unread"` // the upstream has, or may have, something newer; nil: no
 	Skips        []store.Skip `json:"skips"`
 	Releases     []whyRelease `json:"releases"` // the newest first; of one that was asked for only that
 	one          bool         // it was
 	site         string       // base URL of the site; empty: nobody served it yet
+}
+
+// whyUnread is why the farm may not have what the upstream has.
+type whyUnread struct {
+	Since   time.Time `json:"since"` // when the project was to be read again
+	Tries   int       `json:"tries"` // that went wrong
+	Trouble string    `json:"trouble"`
 }
 
 // whyRelease is one release; builds and wheels only of one that was asked for.
@@ -175,6 +183,9 @@ func (q question) look(ctx context.Context) (*whyAnswer, error) {
 	}
 	a := &whyAnswer{Schema: 1, Package: known.Name, Display: known.Display, Spellings: append([]string{}, known.Spellings...),
 		Status: known.Status, StatusReason: known.StatusReason, Followed: known.Followed, Read: known.Read, one: q.version != "", Releases: []whyRelease{}}
+	if a.Unread, err = q.unread(ctx); err != nil {
+		return nil, err
+	}
 	if a.Skips, err = q.st.Skips(ctx, []string{q.name}); err != nil {
 		return nil, err
 	}
@@ -196,10 +207,47 @@ func (q question) look(ctx context.Context) (*whyAnswer, error) {
 		a.Releases = append(a.Releases, one)
 	}
 	if a.one && len(a.Releases) == 0 {
-		return nil, fmt.Errorf("the farm has no %s %s; `master why %s` lists what it has, `master add %s %s` asks the upstream", q.name, q.version, q.name, q.name, q.version)
+		return nil, q.noVersion(a)
 	}
 	slices.SortStableFunc(a.Releases, func(x, y whyRelease) int { return y.Released.Compare(x.Released) })
 	return a, nil
+}
+
+// noVersion says that the farm does not have a version of a package that it knows.
+func noVersion(name, version string) error {
+	return fmt.Errorf("the farm has no %s %s; `master why %s` lists what it has, `master add %s %s` asks the upstream", name, version, name, name, quoted(version))
+}
+
+// noVersion says what became of the version that was asked for.
+func (q question) noVersion(a *whyAnswer) error {
+	for _, s := range a.Skips {
+		if s.Removed && s.Version != "" && sameVersion(s.Version, q.version) {
+			return fmt.Errorf("%s %s was removed by %s %s ago; `master add %s %s` brings it back", q.name, s.Version, s.Author, span(q.now.Sub(s.At)), q.name, quoted(s.Version))
+		}
+	}
+	if a.Unread != nil {
+		return fmt.Errorf("the farm has no %s %s yet: %s", q.name, q.version, a.Unread.words(q.now))
+	}
+	return noVersion(q.name, q.version)
+}
+
+// unread is what keeps a package from being read again; nil: nothing does.
+func (q question) unread(ctx context.Context) (*whyUnread, error) {
+	r, ok, err := q.st.ReadingOf(ctx, q.name)
+	if err != nil || !ok || r.Urgency == farm.UrgencyAged && r.Trouble == "" { // nothing was heard of it, and that is all
+		return nil, err
+	}
+	return &whyUnread{Since: r.Since, Tries: r.Tries, Trouble: r.Trouble}, nil
+}
+
+// knownPackage finds a package; for one that the farm does not have it says what is
+// known of it.
+func knownPackage(ctx context.Context, st *store.Store, name string) (store.Known, error) {
+	known, err := st.KnownProjects(ctx, []string{name})
+	if err == nil && known[name].ID == 0 {
+		err = question{st: st, name: name, now: time.Now()}.unknown(ctx)
+	}
+	return known[name], err
 }
 
 // unknown says what the farm knows of a package that it does not have.

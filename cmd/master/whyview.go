@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"pinwheel/internal/cli"
 	"pinwheel/internal/farm"
@@ -28,6 +29,9 @@ func (a *whyAnswer) print(t teller) {
 		head += ", read " + t.ago(a.Read)
 	}
 	t.line("%s", head)
+	if a.Unread != nil {
+		t.folded(2, a.Unread.words(t.now))
+	}
 	for _, s := range a.Skips {
 		t.folded(2, fmt.Sprintf("not to be built: %s, said %s %s: %s", skipped(s.Package, versionsIn(s), s.Target), s.Author, t.ago(s.At), s.Reason))
 	}
@@ -38,11 +42,19 @@ func (a *whyAnswer) print(t teller) {
 	a.printReleases(t)
 }
 
+func (u *whyUnread) words(now time.Time) string {
+	since := "what changed upstream is to be read, since " + span(now.Sub(u.Since))
+	if u.Trouble == "" {
+		return since
+	}
+	return since + ", but it could not be yet: " + cli.OneLine(u.Trouble)
+}
+
 func versionsIn(s store.Skip) []string {
 	if s.Version == "" {
 		return nil
 	}
-	return []string{s.Version}
+	return []string{quoted(s.Version)}
 }
 
 // printReleases is the table of all, a column for each target.
@@ -171,10 +183,10 @@ func (a *whyAnswer) printTarget(t teller, r whyRelease, x whyTarget) {
 	t.folded(0, x.Target+": "+x.headline(t))
 	for _, other := range r.Targets {
 		if other.Target == x.Waits && x.Waits != "" {
-			t.folded(2, "which is "+other.headline(t))
+			t.folded(2, other.clause(t))
 		}
 	}
-	for _, why := range x.explanations(t) {
+	for _, why := range x.explanations(t, a.Followed) {
 		t.folded(2, why)
 	}
 	if remedy := a.remedy(r, x); remedy != "" {
@@ -208,6 +220,17 @@ func (b whyBuild) line(t teller) string {
 	return text
 }
 
+// clause says the same as headline, of what another job waits for.
+func (x whyTarget) clause(t teller) string {
+	switch x.State {
+	case "":
+		return "which has " + x.headline(t)
+	case farm.Waiting:
+		return "which " + x.headline(t)
+	}
+	return "which is " + x.headline(t)
+}
+
 // headline says where it stands.
 func (x whyTarget) headline(t teller) string {
 	switch since := t.ago(x.Since); x.State {
@@ -229,13 +252,16 @@ func (x whyTarget) headline(t teller) string {
 }
 
 // explanations are the reasons for it, and what comes of it.
-func (x whyTarget) explanations(t teller) (list []string) {
+func (x whyTarget) explanations(t teller, followed bool) (list []string) {
 	say := func(when bool, format string, args ...any) {
 		if when {
 			list = append(list, fmt.Sprintf(format, args...))
 		}
 	}
-	say(x.State == "" && x.Active && x.Verdict.State == farm.Queued, "the project is not followed, and nobody asked for this release here")
+	if x.State == "" && x.Active && x.Verdict.State == farm.Queued {
+		say(!followed, "the project is not followed, and nobody asked for this release here")
+		say(followed, "the project is followed, and was not read since it could be built here")
+	}
 	say(x.Hint != "", "what would help: %s", cli.OneLine(x.Hint))
 	say(len(x.Recipes) > 0, "the recipes for it: %s", strings.Join(x.Recipes, ", "))
 	say(!x.Needs.IsZero(), "it needs a slave with %s%s", needsWords(x.Needs), x.learntWords())
@@ -282,9 +308,32 @@ func (a *whyAnswer) remedy(r whyRelease, x whyTarget) string {
 	case x.State == farm.Failed && x.Active && x.Verdict.State == farm.Queued:
 		return fmt.Sprintf("to try again: master requeue --package %s --version %s --target %s", a.Package, r.Version, x.Target)
 	case x.Why == farm.WhyByHand && x.State == farm.Skipped:
-		return "to have it built: master unskip " + a.Package
+		return "to have it built: " + a.unskip(r.Version, x.Target)
 	case x.State == "" && x.Active && x.Verdict.State == farm.Queued:
 		return fmt.Sprintf("to have it built: master add %s %s", a.Package, r.Version)
 	}
 	return ""
+}
+
+// unskip are the commands that lift what was said of a release on a target, and no
+// more than that.
+func (a *whyAnswer) unskip(version, target string) string {
+	var commands []string
+	for _, s := range a.Skips { // the widest first
+		if s.Version != "" && s.Version != version && !sameVersion(s.Version, version) || s.Target != "" && s.Target != target {
+			continue
+		}
+		if s.Version != "" && s.Target != "" && len(commands) > 0 { // what lifts one of them lifts both
+			continue
+		}
+		command := "master unskip " + strings.Join(append([]string{a.Package}, versionsIn(s)...), " ")
+		if s.Target != "" {
+			command += " --target " + s.Target
+		}
+		commands = append(commands, command)
+		if s.Version == "" && s.Target == "" { // which lifts the others too
+			break
+		}
+	}
+	return strings.Join(commands, "; ")
 }

@@ -112,7 +112,7 @@ func (w *world) resume() {
 	for _, s := range all {
 		if s.Paused {
 			w.say("%s is paused, and resumed", s.Name)
-			err = errors.Join(err, w.store.PauseSlave(w.t.Context(), s.Name, false, "chaos"))
+			err = errors.Join(err, w.store.ResumeSlave(w.t.Context(), s.Name, "chaos"))
 		}
 	}
 	if err != nil {

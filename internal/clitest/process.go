@@ -115,22 +115,6 @@ func (p *process) wait(ctx context.Context) (int, error) {
 	return p.cmd.ProcessState.ExitCode(), nil
 }
 
-// stacks are what the goroutines of a program are at, as Go's own programs say when
-// they are told to quit. It has a moment for it.
-func (p *process) stacks() string {
-	said := len(p.stderr.String())
-	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
-		return err.Error()
-	}
-	late := time.NewTimer(5 * time.Second)
-	defer late.Stop()
-	select {
-	case <-p.done:
-	case <-late.C:
-	}
-	return p.stderr.String()[said:]
-}
-
 // kill ends a program that the test has given up, and waits for its end.
 func (p *process) kill() error {
 	err := p.cmd.Process.Kill()
