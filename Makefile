@@ -94,7 +94,7 @@ REAL ?= 1-43
 real: setup ## build 43 real packages and say what differs from what plain pip once made of them: REAL=1-10
 	@PINWHEEL_REAL_PACKAGES='$(REAL)' $(GO) test -count=1 -timeout 60m -v -run 'TestRealPackages' ./internal/builder
 
-# The whole takes twenty-five minutes on two cores. SMALL=20000 is over in one, and
+# The whole takes an hour and more on two free cores. SMALL=20000 is over in one minute, and
 # leaves its plot in bin/. SIMSEED=N draws other times.
 SMALL   ?=
 SIMSEED ?= 1
@@ -147,6 +147,7 @@ NAMES     ?= 886324
 bench: setup ## measure what docs/performance.md tells, in benchstat's form: BENCHROWS="10000" NAMES=20000 STEADY=30m CYCLE=5m
 	@$(GO) test -run '^$$' -bench 'Verify' -benchtime 7x ./internal/wheel
 	@$(GO) test -run '^$$' -bench 'Pages|Root' -benchtime 7x ./internal/publish
+	@$(GO) test -run '^$$' -bench 'Fence' -benchtime 100x ./internal/builder
 	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Claim' -benchtime 3000x ./internal/bench
 	@PINWHEEL_BENCH_ROWS='$(BENCHROWS)' $(GO) test -timeout 60m -run '^$$' -bench 'Requeue|Failures' -benchtime 3x ./internal/bench
 	@$(GO) test -timeout 60m -run '^$$' -bench 'Upload|Published|Build' -benchtime 7x ./internal/bench

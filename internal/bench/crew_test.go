@@ -21,7 +21,7 @@ import (
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
-	"pinwheel/internal/farmtest"
+	"pinwheel/internal/wheeltest"
 )
 
 // beCrew makes this program a crew of slaves, told by its standard input, so that
@@ -226,10 +226,10 @@ func (m *member) result(l farm.Lease) (bus.Report, map[string][]byte) {
 	}
 	content := make([]byte, m.Wheel)
 	rand.Read(content)
-	name, wheel := farmtest.Wheel(panics{}, l.Package, l.Version, "py3-none-any", content)
+	file, wheel := wheeltest.Wheel{Name: l.Package, Version: l.Version, Files: []wheeltest.File{{Name: "p.py", Body: content}}, Stored: true}.Make(panics{})
 	r.Outcome, r.Failure, r.Excerpt = farm.OutcomeBuilt, farm.Failure{}, ""
-	r.Wheels = []farm.File{{Name: name, SHA256: hash(wheel), Size: int64(len(wheel))}}
-	files[hash(wheel)] = wheel
+	r.Wheels = []farm.File{file}
+	files[file.SHA256] = wheel
 	return r, files
 }
 
