@@ -255,9 +255,15 @@ func (r *rack) launch(book string, args ...string) (wait func() played, end func
 		_ = cmd.Wait() // the exit code tells
 		p.took = time.Since(began)
 	}()
-	r.t.Cleanup(func() { <-ended })
+	asked := false
+	r.t.Cleanup(func() {
+		if <-ended; r.t.Failed() && !asked {
+			r.t.Logf("%s was under way:\n%s", p.what, out.String())
+		}
+	})
 	return func() played {
 		r.t.Helper()
+		asked = true
 		<-ended
 		p.code, p.text = cmd.ProcessState.ExitCode(), out.String()
 		p.read()
