@@ -73,6 +73,9 @@ func OpenDisk(dir string) *Disk {
 		return d
 	}
 	d.all = func() error {
+		if !isStill(f, dir) {
+			return fmt.Errorf("%s is on another file system than it was", dir)
+		}
 		// Open for good: of what was lost a kernel tells whoever had the folder open then.
 		if err := unix.Syncfs(int(f.Fd())); err != nil {
 			return err
@@ -82,6 +85,12 @@ func OpenDisk(dir string) *Disk {
 		return f.Sync()
 	}
 	return d
+}
+
+// isStill says whether a folder's path leads to the file system that it was opened on.
+func isStill(f *os.File, dir string) bool {
+	var then, now unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &then) == nil && unix.Stat(dir, &now) == nil && then.Dev == now.Dev
 }
 
 // Flush returns when what was written to the files and folders before is on the disk.

@@ -237,6 +237,37 @@ func TestRealDisk(t *testing.T) {
 	}
 }
 
+// TestIsStill: a folder that is made anew, or elsewhere, under a program that runs.
+func TestIsStill(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, c := range []struct {
+		what   string
+		change func() error
+		want   bool
+	}{
+		{"as it was", func() error { return nil }, true},
+		{"it is gone", func() error { return os.Remove(dir) }, false},
+		{"it is made anew", func() error { return os.Mkdir(dir, 0o755) }, true},
+		{"it leads elsewhere", func() error { return errors.Join(os.Remove(dir), os.Symlink("/proc", dir)) }, false},
+	} {
+		if err := c.change(); err != nil {
+			t.Fatal(err)
+		}
+		if got := isStill(f, dir); got != c.want {
+			t.Errorf("%s: %v", c.what, got)
+		}
+	}
+}
+
 // TestTells: earlier kernels keep to themselves what a flush of everything has lost.
 func TestTells(t *testing.T) {
 	t.Parallel()
