@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ type ClaimRequest struct {
 // request, put again, gets it.
 func (s *Store) Claim(ctx context.Context, c ClaimRequest) (l farm.Lease, ok bool, err error) {
 	// One index scan per target: `target in (…)` would sort the whole queue.
-	for _, t := range c.Targets {
+	for _, t := range s.inOrder(c) {
 		l, ok, err = s.claimAt(ctx, c, t)
 		if errors.Is(err, farm.ErrConflict) {
 			break // the request had its lease before: its token is in the ledger
@@ -42,6 +43,26 @@ func (s *Store) Claim(ctx context.Context, c ClaimRequest) (l farm.Lease, ok boo
 		}
 	}
 	return s.claimedBefore(ctx, c)
+}
+
+// inOrder is the targets of a request, that with the most urgent job first, and of equals as
+// they were named. It asks nobody: like the heads of the lanes it is a guess, of what was
+// claimed last and what was heard of since.
+func (s *Store) inOrder(c ClaimRequest) []int64 {
+	if len(c.Targets) < 2 {
+		return c.Targets
+	}
+	first := map[int64]int16{}
+	for _, t := range c.Targets {
+		first[t] = s.heads.foremost(t)
+		kinds, _ := s.needs.remembered(s, t)
+		for _, k := range fitting(kinds, c, t) {
+			first[t] = min(first[t], k.first)
+		}
+	}
+	list := slices.Clone(c.Targets)
+	slices.SortStableFunc(list, func(a, b int64) int { return cmp.Compare(first[a], first[b]) })
+	return list
 }
 
 // claimAt claims on one target. Of what needs something of a slave, only the kinds
@@ -113,6 +134,9 @@ func (s *Store) claimOn(ctx context.Context, c ClaimRequest, in lane, k kind) (f
 func (s *Store) claimMoving(ctx context.Context, c ClaimRequest, in lane, k kind, from head) (farm.Lease, bool, error) {
 	l, at, ok, err := s.claimFrom(ctx, c, in, k, from)
 	s.heads.moved(in, from, at, ok && err == nil)
+	if err == nil && !k.needs() && k.whole() {
+		s.heads.tried(in.target, from, ok)
+	}
 	return l, ok, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"pinwheel/internal/farm"
 	"pinwheel/internal/store"
+	"pinwheel/internal/storetest"
 )
 
 func TestClaimNewestFirst(t *testing.T) {
@@ -114,5 +115,38 @@ func TestHeadIsForgotten(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("listening = %v:\n%s", listening, diff)
 		}
+	}
+}
+
+// TestMostUrgentTargetFirst: who serves several targets has what is most urgent on any of them,
+// and of equals what is for the lowest Python.
+func TestMostUrgentTargetFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	higher := farm.Target{ABI: "cp313", Platform: target.Platform}
+	w.must(w.AddTarget(t.Context(), higher, farm.Facts{}, "test"))
+	w.add("low", "1.0", "2.0", "3.0", "4.0")
+	for _, name := range []string{"asked-1", "asked-2", "later"} {
+		storetest.Release(t, w.Store, name, higher, store.ReleaseFacts{Version: "1.0", Raw: "1.0", Sdist: farm.Sdist{Filename: name + "-1.0.tar.gz"}})
+	}
+	w.must(w.exec(`update jobs j set priority = case when p.name like 'asked-%' then 10 else 40 end from packages p where p.id = j.package_id`))
+	rows, err := w.Targets(t.Context())
+	w.must(err)
+	var ids []int64
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	var got []string
+	for i := range 8 {
+		l, ok, err := w.Claim(t.Context(), store.ClaimRequest{Slave: w.slaves["a"], Request: fmt.Sprint(i), Token: fmt.Sprint("t", i), Targets: ids, Length: time.Minute})
+		w.must(err)
+		if ok {
+			got = append(got, l.Package)
+		}
+	}
+	// The first claim has nothing to go by; nor has the one after "asked", that more may be behind it.
+	want := []string{"low", "asked-2", "asked-1", "later", "low", "low", "low"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -67,6 +67,13 @@ type heads struct {
 	all    int64           // when something was queued, nobody knows where
 	queued map[int64]int64 // when something was queued on this target
 	needy  int64           // when something was queued that may need something of a slave
+	bare   map[int64]bare  // targets on which a claim found nothing
+}
+
+// bare is when a claim found nothing on a target, for whoever it claimed.
+type bare struct {
+	clock int64
+	until time.Time // it is believed so long
 }
 
 // head is the place from which a claim starts.
@@ -114,6 +121,36 @@ func (h *heads) peek(in lane) head {
 		last.place = queueStart()
 	}
 	return last
+}
+
+// foremost is the priority of what a claim would probably find on a target: of the last one that
+// was found, if nothing better was heard of since. What nobody has looked at yet comes first, and
+// last what had nothing a moment ago.
+func (h *heads) foremost(target int64) int16 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b, ok := h.bare[target]; ok && b.clock >= max(h.all, h.queued[target]) && time.Now().Before(b.until) {
+		return math.MaxInt16
+	}
+	last, known := h.last[lane{target: target}]
+	if !known {
+		return math.MinInt16
+	}
+	return last.place.priority
+}
+
+// tried notes whether a claim that started at from found something on a target.
+func (h *heads) tried(target int64, from head, found bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if found {
+		delete(h.bare, target)
+		return
+	}
+	if h.bare == nil {
+		h.bare = map[int64]bare{}
+	}
+	h.bare[target] = bare{clock: from.clock, until: time.Now().Add(headLife)}
 }
 
 // look gives the start to a claim that found nothing behind its place; false: it
