@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -113,13 +114,20 @@ func (c *crew) slave(ctx context.Context, end *bus.SlaveEnd) {
 	c.tale.Accepted = append(c.tale.Accepted, m.accepted...)
 }
 
+// unreported is how many results a slave may have before it asks for no more work, the
+// agent's maxUnreported. It does not wait for one to be accepted: reports have a loop of
+// their own, and one after the other they go home while the next build runs.
+const unreported = 3
+
 // member is one slave of a crew.
 type member struct {
 	*crew
 	end            *bus.SlaveEnd
 	http           *http.Client
-	held           atomic.Pointer[string]
 	next, accepted []time.Duration
+
+	holds sync.Mutex
+	held  []string // tokens of what it builds, or has not reported
 }
 
 func (m *member) work(ctx context.Context) error {
@@ -132,20 +140,32 @@ func (m *member) work(ctx context.Context) error {
 		beats.Go(func() { m.beat(ctx, w.Beat) })
 		defer beats.Wait()
 	}
-	for ctx.Err() == nil {
-		asked := time.Now()
-		reply, err := m.end.Next(ctx, bus.Next{Request: rand.Text(), Targets: []farm.Target{target}})
-		switch {
-		case ctx.Err() != nil:
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	room, finished := make(chan struct{}, unreported), make(chan farm.Lease, unreported)
+	reported := make(chan error, 1)
+	go func() {
+		defer end()
+		reported <- m.reports(context.WithoutCancel(ctx), finished, room)
+	}()
+	err := m.builds(ctx, room, finished)
+	close(finished)
+	return errors.Join(err, <-reported)
+}
+
+// builds takes one job after the other, while there is room for its result.
+func (m *member) builds(ctx context.Context, room chan<- struct{}, finished chan<- farm.Lease) error {
+	for {
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
 			return nil
-		case err != nil:
-			return err
-		case reply.Lease == nil:
-			m.empty.Add(1)
-			continue
 		}
-		m.next = append(m.next, time.Since(asked))
-		m.held.Store(&reply.Lease.Token)
+		lease, err := m.ask(ctx)
+		if lease == nil || err != nil {
+			return err
+		}
+		m.hold(lease.Token)
 		if m.Build > 0 {
 			select {
 			case <-time.After(m.Build):
@@ -153,12 +173,55 @@ func (m *member) work(ctx context.Context) error {
 				return nil
 			}
 		}
-		if err := m.deliver(context.WithoutCancel(ctx), *reply.Lease); err != nil {
+		finished <- *lease
+	}
+}
+
+// ask returns nil when ctx ends.
+func (m *member) ask(ctx context.Context) (*farm.Lease, error) {
+	for {
+		asked := time.Now()
+		reply, err := m.end.Next(ctx, bus.Next{Request: rand.Text(), Targets: []farm.Target{target}, Held: m.holding()})
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case reply.Lease != nil:
+			m.next = append(m.next, time.Since(asked))
+			return reply.Lease, nil
+		}
+		m.empty.Add(1)
+	}
+}
+
+func (m *member) reports(ctx context.Context, finished <-chan farm.Lease, room <-chan struct{}) error {
+	for lease := range finished {
+		if err := m.deliver(ctx, lease); err != nil {
 			return err
 		}
-		m.held.Store(nil)
+		m.letGo(lease.Token)
+		<-room
 	}
 	return nil
+}
+
+func (m *member) hold(token string) {
+	m.holds.Lock()
+	defer m.holds.Unlock()
+	m.held = append(m.held, token)
+}
+
+func (m *member) letGo(token string) {
+	m.holds.Lock()
+	defer m.holds.Unlock()
+	m.held = slices.DeleteFunc(m.held, func(t string) bool { return t == token })
+}
+
+func (m *member) holding() []string {
+	m.holds.Lock()
+	defer m.holds.Unlock()
+	return append([]string{}, m.held...)
 }
 
 func (m *member) beat(ctx context.Context, every time.Duration) {
@@ -169,12 +232,8 @@ func (m *member) beat(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			held := []string{}
-			if token := m.held.Load(); token != nil {
-				held = append(held, *token)
-			}
 			// What is lost is said again, as an agent does.
-			_, _ = m.end.Beat(ctx, bus.Beat{Held: held, Doing: "building", Load: 1, Temperature: 50, MemoryFree: 1 << 29, DiskFree: 1 << 33})
+			_, _ = m.end.Beat(ctx, bus.Beat{Held: m.holding(), Doing: "building", Load: 1, Temperature: 50, MemoryFree: 1 << 29, DiskFree: 1 << 33})
 		}
 	}
 }
