@@ -242,6 +242,27 @@ func TestJumpBack(t *testing.T) {
 	}
 }
 
+// TestRestore: all is as it was, also the projects' own serials, which come again.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	s := pypitest.New(t)
+	if err := s.Tell("restore\n"); err == nil {
+		t.Error("restored without a backup")
+	}
+	must(t, s.Tell("release demo 1.0\nbackup\n"))
+	was, events := s.State(), len(s.Events())
+	for range 2 {
+		must(t, s.Tell("release demo 2.0\nremove demo 1.0\nrelease other 1.0\nrestore\n"))
+		if diff := cmp.Diff(was, s.State()); diff != "" || len(s.Events()) != events {
+			t.Errorf("%d events, want %d; (-want +got)\n%s", len(s.Events()), events, diff)
+		}
+	}
+	must(t, s.Tell("release demo 3.0\n"))
+	if demo := s.State().Projects["demo"]; len(demo.Releases) != 2 || demo.Serial != s.Serial("") {
+		t.Errorf("%+v", demo)
+	}
+}
+
 // TestClock: a farm that measures delays gives the index its own clock.
 func TestClock(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,8 @@ func (s *Server) serveDetails(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	w.Header().Set("Content-Type", "application/json")
-	s.setSerial(w, p.serial)
+	serial := s.pageSerial(p)
+	s.setSerial(w, serial)
 	latest := p.releases[len(p.releases)-1]
 	answer := map[string]any{
 		"info": map[string]any{
@@ -37,8 +38,8 @@ func (s *Server) serveDetails(w http.ResponseWriter, r *http.Request) {
 		},
 		"releases": releases,
 	}
-	if !s.lacks.serials {
-		answer["last_serial"] = p.serial
+	if serial != 0 {
+		answer["last_serial"] = serial
 	}
 	writeJSON(w, answer)
 }

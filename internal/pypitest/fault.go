@@ -88,6 +88,10 @@ func (s *Server) NoChangelog(on bool) { s.set(func(l *lacks) { l.changelog = on 
 // NoSerials sets whether serials are missing from all pages and headers, as on a plain mirror.
 func (s *Server) NoSerials(on bool) { s.set(func(l *lacks) { l.serials = on }) }
 
+// NoPageSerials sets whether serials are missing from the pages of projects, and not from the list of all, as behind some
+// proxies.
+func (s *Server) NoPageSerials(on bool) { s.set(func(l *lacks) { l.pageSerials = on }) }
+
 func (s *Server) set(change func(*lacks)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

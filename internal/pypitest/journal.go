@@ -2,6 +2,7 @@ package pypitest
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -129,7 +130,7 @@ func (s *Server) StartAt(serial int64) {
 }
 
 // JumpBack makes the changelog forget its last serials, as after a restore from a backup, and give them to what
-// comes next. The projects themselves stay as they are.
+// comes next. The projects themselves stay as they are; with them it is [Server.Restore].
 func (s *Server) JumpBack(by int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,6 +138,42 @@ func (s *Server) JumpBack(by int64) {
 	end, _ := slices.BinarySearchFunc(s.journal.events, s.journal.serial+1, bySerial)
 	s.journal.events = slices.Clip(s.journal.events[:end])
 	s.changes++
+}
+
+// backup is an index as it was at one moment.
+type backup struct {
+	projects map[string]*project
+	serial   int64
+	events   []Event
+}
+
+// Backup keeps the projects and the changelog as they are now, for [Server.Restore]; the last one counts.
+func (s *Server) Backup() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backup = &backup{cloned(s.projects), s.journal.serial, slices.Clone(s.journal.events)}
+}
+
+// Restore makes the index what it was at the Backup: releases, events and serials since then are forgotten, those of the
+// projects too, and the serials are given to what comes next. It can be done again.
+func (s *Server) Restore() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.backup == nil {
+		return errors.New("restore: there is no backup")
+	}
+	s.projects = cloned(s.backup.projects)
+	s.journal.serial, s.journal.events = s.backup.serial, slices.Clone(s.backup.events)
+	s.changes++
+	return nil
+}
+
+func cloned(projects map[string]*project) map[string]*project {
+	all := make(map[string]*project, len(projects))
+	for name, p := range projects {
+		all[name] = p.clone()
+	}
+	return all
 }
 
 // ChangelogPage sets how many events one answer holds at most; PyPI gives 50,000.

@@ -153,6 +153,22 @@ func TestPlainMirror(t *testing.T) {
 	}
 }
 
+// TestNoPageSerials: the list has those that the pages lack.
+func TestNoPageSerials(t *testing.T) {
+	t.Parallel()
+	s := pypitest.New(t)
+	must(t, s.Tell("release demo 1.0\nlack page-serials"))
+	for path, want := range map[string]bool{"/simple/": true, "/simple/demo/": false, "/pypi/demo/json": false} {
+		for _, accept := range []string{acceptJSON, "text/html"} {
+			resp, body := ask(t, s.Base()+path, "Accept", accept)
+			says := strings.Contains(strings.ToLower(body), "serial")
+			if says != want || (resp.Header.Get("X-PyPI-Last-Serial") != "") != want || resp.StatusCode != 200 {
+				t.Errorf("%s as %s: header %q, body %s", path, accept, resp.Header.Get("X-PyPI-Last-Serial"), body)
+			}
+		}
+	}
+}
+
 // TestHTMLSaysTheSame as JSON of statuses and serials.
 func TestHTMLSaysTheSame(t *testing.T) {
 	t.Parallel()

@@ -100,16 +100,24 @@ func (s *Server) routes() http.Handler {
 
 // mark is the comment at the end of PyPI's HTML.
 func (s *Server) mark(serial int64) string {
-	if s.lacks.serials {
+	if s.lacks.serials || serial == 0 {
 		return ""
 	}
 	return fmt.Sprintf("<!--SERIAL %d-->", serial)
 }
 
 func (s *Server) setSerial(w http.ResponseWriter, serial int64) {
-	if !s.lacks.serials {
+	if !s.lacks.serials && serial != 0 {
 		w.Header().Set(serialField, strconv.FormatInt(serial, 10))
 	}
+}
+
+// pageSerial is what the pages of a project tell; 0: nothing.
+func (s *Server) pageSerial(p *project) int64 {
+	if s.lacks.serials || s.lacks.pageSerials {
+		return 0
+	}
+	return p.serial
 }
 
 // meta is the same on all JSON pages; a serial of 0 is left out.
@@ -147,12 +155,13 @@ func (s *Server) serveProject(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "404 Not Found", http.StatusNotFound)
 		return
 	}
-	s.setSerial(w, p.serial)
+	serial := s.pageSerial(p)
+	s.setSerial(w, serial)
 	links := p.links()
 	if kind := s.negotiate(w, r); kind != typeJSON {
 		_ = projectPage.Execute(w, map[string]any{
 			"Version": apiVersion, "Name": name, "Files": links, "Status": p.status, "Reason": p.reason,
-			"Mark": template.HTML(s.mark(p.serial)),
+			"Mark": template.HTML(s.mark(serial)),
 		})
 		return
 	}
@@ -161,7 +170,7 @@ func (s *Server) serveProject(w http.ResponseWriter, r *http.Request) {
 		files = append(files, l.simpleJSON(s.base, name))
 	}
 	writeJSON(w, map[string]any{
-		"meta": s.meta(p.serial), "name": name, "versions": versions(links), "files": files, "project-status": p.statusJSON(),
+		"meta": s.meta(serial), "name": name, "versions": versions(links), "files": files, "project-status": p.statusJSON(),
 	})
 }
 

@@ -38,6 +38,7 @@ type Server struct {
 	mu       sync.Mutex
 	projects map[string]*project // by normalized name
 	journal  journal
+	backup   *backup          // nil: none was made
 	uploads  int              // releases and files that were ever stamped with a time
 	clock    func() time.Time // nil: the story's own time
 	lent     map[string]*lent // what a stale cache still answers, by normalized name
@@ -51,7 +52,7 @@ type Server struct {
 
 // lacks is what this index does not have of what PyPI has.
 type lacks struct {
-	json, details, changelog, serials bool
+	json, details, changelog, serials, pageSerials bool
 }
 
 // New starts a server for one test, with the releases that the texts describe (see [Parse]), and stops it at the

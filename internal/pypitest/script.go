@@ -60,9 +60,10 @@ func (s *Server) control() http.Handler {
 //	event NAME VERSION ACTION               a version of - is none
 //	stale NAME COUNT                        requests
 //	jump-back COUNT                         serials
+//	backup                                  restore: all is as it was at the backup, serials too
 //	break PREFIX TROUBLE [KEY=VALUE ...]    status retry-after times code by bytes
 //	mend PREFIX
-//	have FEATURE                            changelog serials json details
+//	have FEATURE                            changelog serials page-serials json details
 //	lack FEATURE
 func (s *Server) Tell(script string) error {
 	n := 0
@@ -120,6 +121,8 @@ func (s *Server) verbs() map[string]verb {
 		}},
 		"stale":     {2, func(w []string) error { return withNumber(w[1], func(n int) { s.Stale(w[0], n) }) }},
 		"jump-back": {1, func(w []string) error { return withNumber(w[0], func(n int) { s.JumpBack(int64(n)) }) }},
+		"backup":    {0, func([]string) error { s.Backup(); return nil }},
+		"restore":   {0, func([]string) error { return s.Restore() }},
 		"break":     {2, func(w []string) error { return s.tellBreak(w[0], w[1], w[2:]) }},
 		"mend":      {1, func(w []string) error { s.Mend(w[0]); return nil }},
 		"have":      {1, func(w []string) error { return s.lack(w[0], false) }},
@@ -163,9 +166,11 @@ func withNumber(word string, do func(int)) error {
 }
 
 func (s *Server) lack(feature string, on bool) error {
-	do := map[string]func(bool){"changelog": s.NoChangelog, "serials": s.NoSerials, "json": s.HTMLOnly, "details": s.NoDetails}[feature]
+	do := map[string]func(bool){
+		"changelog": s.NoChangelog, "serials": s.NoSerials, "page-serials": s.NoPageSerials, "json": s.HTMLOnly, "details": s.NoDetails,
+	}[feature]
 	if do == nil {
-		return fmt.Errorf("unknown feature %q, want changelog, serials, json or details", feature)
+		return fmt.Errorf("unknown feature %q, want changelog, serials, page-serials, json or details", feature)
 	}
 	do(on)
 	return nil
