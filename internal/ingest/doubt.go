@@ -44,12 +44,25 @@ func (r *reader) old(ctx context.Context, it *task, err error) {
 
 // wanted is the serial that an answer must have. One that was announced and shows
 // on no page is given up some time; one that we have seen is not, or an old cache
-// would undo what is known.
+// would undo what is known, unless the upstream itself went back.
 func (r *reader) wanted(it *task) int64 {
-	if r.givenUp(it) {
+	switch {
+	case r.wentBack(it):
+		return it.reading.Serial
+	case r.givenUp(it):
 		return it.known.Serial
 	}
 	return max(it.reading.Serial, it.known.Serial)
+}
+
+// wentBack says whether a project's serial is below ours for good, as after a restore
+// of the upstream from a backup: the last word on the project says so, which is the list
+// of names', and its page does too, for as long as old pages are doubted. A page that is
+// doubted for being empty has been through that. A list and a page that were both old
+// are set right by the next list.
+func (r *reader) wentBack(it *task) bool {
+	rd := it.reading
+	return rd.Serial > 0 && rd.Serial < it.known.Serial && (r.givenUp(it) || inARow(rd, emptyPage) > 0)
 }
 
 func (r *reader) givenUp(it *task) bool { return inARow(it.reading, oldAnswer) >= len(r.times.stale) }

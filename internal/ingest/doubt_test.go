@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"pinwheel/internal/pypi"
 	"pinwheel/internal/pypitest"
 	"pinwheel/internal/store"
 )
@@ -92,6 +93,67 @@ func TestOldPageIsNotNew(t *testing.T) {
 	r.must(err)
 	wake(r.look)
 	r.untilJobs(queued("demo 1.0"), queued("demo 2.0"))
+}
+
+// TestRestored: of an upstream that was restored from a backup the projects' own serials
+// went down too. What the list of names and the page agree on is believed, but not
+// sooner than an old page is: what was lost goes, and what is new since then is found.
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.upstream.StartAt(1000)
+	r.begun()
+	r.upstream.MustAdd(t, "-- demo==1.0 --\n-- same==1.0 --\n")
+	r.must(r.upstream.Create("bare"))
+	r.upstream.Backup()
+	r.upstream.MustAdd(t, "-- demo==2.0 --\n-- demo==3.0 --\n-- bare==1.0 --\n-- born==1.0 --\n")
+	r.upstream.Announce(pypitest.Event{Name: "same", Action: "docupdate"})
+	r.start()
+	r.untilJobs(queued("demo 1.0"), queued("demo 2.0"), queued("demo 3.0"), queued("same 1.0"), queued("bare 1.0"), queued("born 1.0"))
+	r.must(r.upstream.Restore())
+	r.upstream.MustAdd(t, "-- demo==1.1 --\n")
+	asked := r.upstream.Requests("/simple/demo/")
+	night := func() {
+		_, err := r.store.BeginWalk(t.Context(), walkNightly)
+		r.must(err)
+		wake(r.look)
+		r.until("the walk has ended", func() bool { return r.walk(walkNightly).Ended != nil })
+	}
+	night()
+	r.untilJobs(queued("demo 1.0"), queued("demo 1.1"), queued("same 1.0"))
+	if n := r.upstream.Requests("/simple/demo/") - asked; n != len(r.times.stale)+1 {
+		t.Errorf("asked for %d times", n)
+	}
+	r.until("nothing is left", func() bool { return len(r.troubled()) == 0 })
+	names := []string{"demo", "same", "bare"}
+	known, err := r.store.KnownProjects(t.Context(), names)
+	r.must(err)
+	for _, name := range names {
+		if got, want := known[name].Serial, r.upstream.Serial(name); got != want {
+			t.Errorf("%s: the serial is %d, want %d", name, got, want)
+		}
+	}
+	if night(); r.walk(walkNightly).Chosen != 0 {
+		t.Errorf("the next walk is %+v", r.walk(walkNightly))
+	}
+}
+
+// TestBackAndForth: a page that was believed in spite of its serial is written also if
+// others change the project's jobs meanwhile, but not over what is newer than all that
+// was known.
+func TestBackAndForth(t *testing.T) {
+	t.Parallel()
+	at := func(known, page int64) *task {
+		return &task{known: store.Known{ProjectFacts: store.ProjectFacts{Serial: known}}, project: &pypi.Project{Serial: page}}
+	}
+	for _, c := range []struct {
+		was, page, is int64
+		want          bool
+	}{{9, 9, 9, false}, {9, 9, 10, true}, {9, 10, 10, false}, {9, 5, 9, false}, {9, 5, 10, true}, {0, 5, 9, true}} {
+		if got := outdated(at(c.is, c.page), at(c.was, c.page).known); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
 }
 
 // TestGoneBeforeWritten: that a project is gone does not undo what another master has

@@ -84,7 +84,8 @@ func (f *Follower) settle(ctx context.Context, batch []*task) (left []*task, err
 func outdated(it *task, before store.Known) bool {
 	switch p := it.project; {
 	case p != nil:
-		return !it.partly && unsure(it, *p) || p.Serial > 0 && p.Serial < it.known.Serial
+		// One that is older than what was known then was believed in spite of it.
+		return !it.partly && unsure(it, *p) || p.Serial > 0 && it.known.Serial > max(p.Serial, before.Serial)
 	case it.gone: // that it is there is newer
 		return it.known.Serial > before.Serial || before.ID == 0 && it.known.ID != 0
 	}
