@@ -46,15 +46,26 @@ func (f *Follower) walkRound(ctx context.Context) error {
 	if err != nil || len(open) == 0 {
 		return err
 	}
+	var failed []error
 	for _, w := range open {
-		if w.Listed != nil {
+		if w.Listed != nil || ctx.Err() != nil {
 			continue
 		}
 		if _, err := f.list(ctx, w, ""); err != nil {
-			return errors.Join(err, f.notListed(ctx, w, err))
+			failed = append(failed, unlessResting(err), f.notListed(ctx, w, err))
 		}
 	}
-	return f.endWalks(ctx)
+	// A walk that cannot begin keeps none from ending.
+	return errors.Join(append(failed, f.endWalks(ctx))...)
+}
+
+// unlessResting is the error of a list, but for one that was told already and is only
+// not asked for again yet.
+func unlessResting(err error) error {
+	if errors.Is(err, errResting) {
+		return nil
+	}
+	return err
 }
 
 // notListed tells people why a walk does not begin. It is tried again, but a
@@ -66,9 +77,9 @@ func (f *Follower) notListed(ctx context.Context, w store.Walk, err error) error
 	}
 	text := short(err.Error())
 	switch kind := pypi.FaultOf(err); {
-	case w.Kind != WalkBackfill:
 	case errors.Is(err, errResting):
 		return nil
+	case w.Kind != WalkBackfill:
 	case w.Trouble != text: // once, it may be a front that is broken
 	case kind == pypi.NotFound, kind == pypi.NotIndex:
 		return f.cfg.Store.EndWalk(ctx, w.ID, text)

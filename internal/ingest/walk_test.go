@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,35 @@ func TestNightlyMends(t *testing.T) {
 	wake(r.look)
 	r.untilJobs(queued("a 1.0"), queued("a 2.0"), queued("b 1.0"))
 	r.until("the walk has ended", func() bool { return r.walk(walkNightly).Ended != nil })
+}
+
+// TestWalkBesideOneThatCannotBegin: a walk ends when all of it is read, whatever another
+// one's list does; and a list that is not asked for again yet is no new failure.
+func TestWalkBesideOneThatCannotBegin(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.times.list, r.times.listMost = time.Hour, time.Hour
+	for range 2 {
+		w, err := r.store.BeginWalk(t.Context(), WalkBackfill)
+		r.must(err)
+		r.must(r.store.WalkListed(t.Context(), w.ID, store.ListedNames{Total: 30, Chosen: 30}))
+		_, err = r.store.BeginWalk(t.Context(), walkNightly)
+		r.must(err)
+		r.upstream.Break("/simple/", pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusServiceUnavailable})
+		resting := r.upstream.Requests("/simple/") > 0
+		if err := r.walkRound(t.Context()); (err == nil) != resting {
+			t.Errorf("resting %v: %v", resting, err)
+		}
+		if w := r.walk(WalkBackfill); w.Ended == nil || w.Trouble != "" {
+			t.Errorf("the backfill is %+v", w)
+		}
+		if w := r.walk(walkNightly); w.Ended != nil || !strings.Contains(w.Trouble, "503") || strings.Contains(w.Trouble, "again in") {
+			t.Errorf("the nightly walk is %+v", w)
+		}
+	}
+	if n := r.upstream.Requests("/simple/"); n != 1 {
+		t.Errorf("asked for %d times", n)
+	}
 }
 
 // TestListThatLacksTooMuch: a list without most of what the farm knows takes
