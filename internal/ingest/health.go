@@ -14,18 +14,21 @@ import (
 const awayAfter = 20
 
 // health tells an upstream that is away from a project that cannot be read: then
-// the others are not asked for and put off one by one, but all wait.
+// the others are not asked for and put off one by one, but all wait. So they do for
+// as long as a rate limit wants, since it is of us and not of a project.
 type health struct {
-	now   func() time.Time
-	mu    sync.Mutex
-	bad   int       // in a row
-	until time.Time // when the next one may be tried
-	pause growing
+	now    func() time.Time
+	mu     sync.Mutex
+	bad    int       // in a row
+	until  time.Time // when the next one may be tried
+	pause  growing
+	closed time.Time // nobody is asked for before
 }
 
 // heard takes down how an answer was; away says that the upstream has just begun
-// to be, back that it has just ended.
-func (h *health) heard(ok bool) (away, back bool) {
+// to be, back that it has just ended. Named is how long it wants to be left alone
+// while it is away.
+func (h *health) heard(ok bool, named time.Duration) (away, back bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if ok {
@@ -35,11 +38,31 @@ func (h *health) heard(ok bool) (away, back bool) {
 		return false, back
 	}
 	h.bad++
+	if h.bad < awayAfter {
+		return false, false
+	}
 	// Those that were under way already say nothing new.
-	if h.bad >= awayAfter && !h.now().Before(h.until) {
+	if !h.now().Before(h.until) {
 		h.until = h.now().Add(h.pause.next())
 	}
+	h.until = later(h.until, h.now().Add(named))
 	return h.bad == awayAfter, false
+}
+
+// close has nobody asked for in a time. It says whether it was open before.
+func (h *health) close(named time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	open := !h.now().Before(h.closed)
+	h.closed = later(h.closed, h.now().Add(named))
+	return open
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // allow says how many of the free slots may be used, or how long it is until one
@@ -47,26 +70,34 @@ func (h *health) heard(ok bool) (away, back bool) {
 func (h *health) allow(free, busy int) (int, time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	wait := h.until.Sub(h.now())
-	switch {
-	case h.bad < awayAfter:
-		return free, 0
-	case busy > 0:
-		return 0, 0
-	case wait > 0:
+	wait := h.closed.Sub(h.now())
+	if h.bad >= awayAfter {
+		free, wait = min(free, 1), max(wait, h.until.Sub(h.now()))
+		if busy > 0 {
+			return 0, 0
+		}
+	}
+	if wait > 0 {
 		return 0, wait
 	}
-	return 1, 0
+	return free, 0
 }
 
 // hear learns from an answer how the upstream is. What is no answer of an index, such
 // as a notice that it is being mended, says as little of the project as none does.
-func (r *reader) hear(ctx context.Context, err error) {
+func (r *reader) hear(ctx context.Context, it *task, err error) {
+	named := min(pypi.Busy(err), r.times.unreadMost)
+	// One project that always answers so stops the others once: it has been tried then.
+	// If it is the upstream, those that were not say so too.
+	if pypi.FaultOf(err) == pypi.RateLimited && named > 0 && it.reading.Tries == 0 && r.health.close(named) {
+		r.log.Warn().Err(err).Str("package", it.name()).Dur("pause", named).
+			Msg("the upstream limits how often it is asked: no project is asked for meanwhile")
+	}
 	told := err == nil
 	for _, word := range []error{pypi.ErrUnchanged, pypi.ErrNotFound, pypi.ErrStale} {
 		told = told || errors.Is(err, word)
 	}
-	away, back := r.health.heard(told || pypi.FaultOf(err) == pypi.TooBig)
+	away, back := r.health.heard(told || pypi.FaultOf(err) == pypi.TooBig, named)
 	if away {
 		r.log.Warn().Err(err).Msg("the upstream is away: it is asked for one project at a time")
 	}

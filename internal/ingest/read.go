@@ -207,7 +207,7 @@ func (r *reader) fetch(ctx context.Context, it *task) bool {
 		return false // its lease is freed by whoever comes next
 	}
 	stale := errors.Is(err, pypi.ErrStale)
-	r.hear(ctx, err)
+	r.hear(ctx, it, err)
 	r.spelled.spell(it, &p)
 	switch {
 	case err == nil && r.ghost(it, p.Status), errors.Is(err, pypi.ErrUnchanged) && r.ghost(it, it.known.Status):

@@ -277,21 +277,21 @@ func TestHealth(t *testing.T) {
 	now := time.Unix(0, 0)
 	h := &health{now: func() time.Time { return now }, pause: growing{first: 10 * time.Second, most: time.Minute}}
 	for i := range awayAfter - 1 {
-		if away, _ := h.heard(false); away {
+		if away, _ := h.heard(false, 0); away {
 			t.Fatalf("away after %d", i+1)
 		}
 	}
 	if n, _ := h.allow(5, 3); n != 5 {
 		t.Errorf("%d may be asked for while it is not away", n)
 	}
-	if away, _ := h.heard(false); !away {
+	if away, _ := h.heard(false, 0); !away {
 		t.Error("not away")
 	}
 	n, wait := h.allow(8, 0)
 	if n != 0 || wait < 5*time.Second || wait > 15*time.Second {
 		t.Errorf("away: %d, then %v", n, wait)
 	}
-	h.heard(false) // one that was under way
+	h.heard(false, 0) // one that was under way
 	if _, again := h.allow(8, 0); again != wait {
 		t.Errorf("the pause is %v now, was %v", again, wait)
 	}
@@ -302,13 +302,13 @@ func TestHealth(t *testing.T) {
 	if n, wait := h.allow(7, 1); n != 0 || wait != 0 {
 		t.Errorf("while one is under way: %d, %v", n, wait)
 	}
-	if away, _ := h.heard(false); away {
+	if away, _ := h.heard(false, 0); away {
 		t.Error("told to be away twice")
 	}
 	if n, wait := h.allow(8, 0); n != 0 || wait < 15*time.Second {
 		t.Errorf("after a failed probe: %d, %v", n, wait)
 	}
-	h.heard(true)
+	h.heard(true, 0)
 	if n, _ := h.allow(8, 0); n != 8 {
 		t.Errorf("back, and %d may be asked for", n)
 	}

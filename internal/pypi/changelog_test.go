@@ -217,7 +217,7 @@ func TestFaults(t *testing.T) {
 		cl := pypi.New(pypi.Config{Changelog: s.URL, Tries: 1})
 		_, err := cl.LastSerial(t.Context())
 		s.Close()
-		if !errors.Is(err, c.is) || cl.Stats().Faults[c.kind] != 1 || pypi.After(err) != c.after {
+		if !errors.Is(err, c.is) || cl.Stats().Faults[c.kind] != 1 || pypi.After(err) != c.after || pypi.Busy(err) != c.after {
 			t.Errorf("%s: %v, counted %v", text, err, cl.Stats().Faults)
 		}
 	}

@@ -37,6 +37,18 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &resp, nil
 }
 
+// TestBusy tells an index that wants to be left alone from a page that does.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]time.Duration{429: time.Hour, 503: time.Hour, 500: 0, 502: 0, 408: 0, 404: 0} {
+		a := &answers{list: []http.Response{{StatusCode: status, Header: http.Header{"Retry-After": {"3600"}}}}}
+		_, err := New(Config{Simple: "https://index.example/", HTTP: &http.Client{Transport: a}, Tries: 1}).Project(t.Context(), "demo")
+		if got := Busy(err); err == nil || got != want {
+			t.Errorf("%d: %v, %v", status, got, err)
+		}
+	}
+}
+
 // TestPauses measures, on a clock of its own, how long the client waits for an index that asks it to.
 func TestPauses(t *testing.T) {
 	t.Parallel()

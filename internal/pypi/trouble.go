@@ -110,6 +110,16 @@ func After(err error) time.Duration {
 	return after.Duration
 }
 
+// Busy is After where it is the index as a whole that wants to be left alone, and not a page of its: of a rate limit,
+// and of status 503; else 0.
+func Busy(err error) time.Duration {
+	var status *statusError
+	if FaultOf(err) == RateLimited || errors.As(err, &status) && status.status == http.StatusServiceUnavailable {
+		return After(err)
+	}
+	return 0
+}
+
 // graded is a trouble as errors.As finds it, with another grade. Other errors stay as they are.
 func graded(err error, g grade) error {
 	var t *trouble
