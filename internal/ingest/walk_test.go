@@ -188,6 +188,39 @@ func TestWalkBesideOneThatCannotBegin(t *testing.T) {
 	}
 }
 
+// TestPagesWithoutSerials: where only the list of names has serials, a project counts as
+// read up to the one for which it was read.
+func TestPagesWithoutSerials(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.upstream.NoPageSerials(true)
+	r.upstream.MustAdd(t, "-- a==1.0 --\n-- b==1.0 --\n")
+	night := func(chosen int64) {
+		t.Helper()
+		_, err := r.store.BeginWalk(t.Context(), walkNightly)
+		r.must(err)
+		wake(r.look)
+		r.until("the walk has ended", func() bool { return r.walk(walkNightly).Ended != nil })
+		if w := r.walk(walkNightly); w.Chosen != chosen {
+			t.Errorf("the walk is %+v, want %d chosen", w, chosen)
+		}
+	}
+	stop := r.start()
+	r.until("the farm follows", func() bool { return r.following().Source == sourceChangelog })
+	_, err := r.store.BeginWalk(t.Context(), WalkBackfill)
+	r.must(err)
+	wake(r.look)
+	r.untilJobs(queued("a 1.0"), queued("b 1.0"))
+	night(0)
+	stop()
+	r.upstream.MustAdd(t, "-- a==2.0 --\n")
+	r.must(r.store.SetSerial(t.Context(), r.upstream.Serial(""))) // the event is missed
+	r.start()
+	night(1)
+	r.untilJobs(queued("a 1.0"), queued("a 2.0"), queued("b 1.0"))
+	night(0)
+}
+
 // TestListThatLacksTooMuch: a list without most of what the farm knows takes
 // nothing away.
 func TestListThatLacksTooMuch(t *testing.T) {

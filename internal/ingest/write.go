@@ -229,5 +229,11 @@ func (it *task) agreement(env Environment) (a store.Agreement, err error) {
 	case it.partly:
 		return partly(it.known, it.project, env, it.known.Followed || it.reading.Follow), nil
 	}
-	return agree(it.known, it.project, env, it.known.Followed || it.reading.Follow), nil
+	a = agree(it.known, it.project, env, it.known.Followed || it.reading.Follow)
+	if it.project != nil && it.project.Serial <= 0 {
+		// Pages without a serial, as a proxy's, of projects whose list has one: without the
+		// list's word every walk would find all of them changed.
+		a.Facts.Serial = max(it.known.Serial, it.reading.Serial)
+	}
+	return a, nil
 }
