@@ -20,7 +20,7 @@ const FollowsSetting = "follows"
 // Follows says which index is followed from now on. If it was another one before,
 // that is returned, and in the same transaction everything is forgotten that was a
 // word of its and means something else in another's mouth: serials, ETags, announced
-// removals, and where the follower stands. Projects, jobs and wheels stay, and are
+// removals, which releases it holds back, and where the follower stands. Projects, jobs and wheels stay, and are
 // compared with the new index in their turn; at once, if the farm had everything
 // that the former one had.
 //
@@ -47,6 +47,10 @@ returning coalesce((select value from settings where name = $1), '') -- as it wa
 }
 
 func forgetFormer(ctx context.Context, tx pgx.Tx) error {
+	// First of its locks, as where events say it: see keepHolds.
+	if _, err := tx.Exec(ctx, `delete from held`); err != nil {
+		return err
+	}
 	const again = `
 insert into walks (kind) select 'backfill' from settings where name = $1 and value = '0'
 on conflict (kind) where ended_at is null do update set listed_at = null`

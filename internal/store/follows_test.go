@@ -28,7 +28,8 @@ func TestFollows(t *testing.T) {
 	w.agree(demo)
 	w.must(w.SetSerial(t.Context(), 1000))
 	w.must(w.Settle(t.Context(), store.SinceSetting, "0"))
-	_, err := w.Announce(t.Context(), []store.Reading{{Name: "other", Urgency: farm.UrgencyEvent, Serial: 999, Gone: true, Follow: true}}, 0)
+	_, err := w.Announce(t.Context(), []store.Reading{{Name: "other", Urgency: farm.UrgencyEvent, Serial: 999, Gone: true, Follow: true}}, 0,
+		store.Hold{Package: "demo", Version: "1.0", Held: true})
 	w.must(err)
 	follows("first", "")
 	if at, err := w.Following(t.Context()); err != nil || at.Serial != 1000 {
@@ -39,7 +40,7 @@ func TestFollows(t *testing.T) {
 			t.Errorf("another index, though %q is what it leaves: %v", leaves, err)
 		}
 	}
-	if known := w.known("demo"); known.Serial != 900 {
+	if known := w.known("demo"); known.Serial != 900 || len(known.Held) != 1 {
 		t.Errorf("a refusal forgets: %+v", known)
 	}
 	follows("second", "first")
@@ -49,7 +50,7 @@ func TestFollows(t *testing.T) {
 		t.Errorf("following:\n%s", diff)
 	}
 	known := w.known("demo")
-	if known.Serial != 0 || known.ETag != "" || !known.Read.IsZero() || len(known.Releases) == 0 {
+	if known.Serial != 0 || known.ETag != "" || !known.Read.IsZero() || len(known.Releases) == 0 || len(known.Held) > 0 {
 		t.Errorf("%+v", known)
 	}
 	want := []store.Reading{{Name: "other", Urgency: farm.UrgencyEvent, Follow: true, Revision: 1}}
