@@ -107,6 +107,11 @@ func (b *board) answered() {
 
 func (f *facts) endRequest() { f.asking, f.request = false, "" }
 
+// drop forgets a finished result: it is home, or never will be.
+func (f *facts) drop(token string) {
+	f.finished = slices.DeleteFunc(slices.Clone(f.finished), func(t string) bool { return t == token })
+}
+
 // held are the tokens that beats keep alive: of the build under way and of what
 // is finished but not yet accepted.
 func (f facts) held() []string {

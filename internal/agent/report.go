@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -64,7 +66,7 @@ func (a *Agent) reportAll(ctx context.Context) error {
 func (a *Agent) deliver(ctx context.Context, token string) error {
 	r, err := a.spool.read(token)
 	if err != nil {
-		return err
+		return a.unreadable(token, err)
 	}
 	r.LogData = a.spool.smallLog(r)
 	for range maxRounds {
@@ -92,9 +94,7 @@ func (a *Agent) accepted(r bus.Report, reason string) error {
 	if err := a.spool.remove(r.Token); err != nil {
 		return fmt.Errorf("job %d is accepted: %w", r.Job, err)
 	}
-	a.board.change(func(f *facts) {
-		f.finished = slices.DeleteFunc(slices.Clone(f.finished), func(t string) bool { return t == r.Token })
-	})
+	a.board.change(func(f *facts) { f.drop(r.Token) })
 	level := zerolog.InfoLevel
 	if reason != "" {
 		level = zerolog.WarnLevel // it is home, but did not count
@@ -133,15 +133,43 @@ func (a *Agent) send(ctx context.Context, r bus.Report, needs []bus.Need) error 
 // slave, and another one builds it.
 func (a *Agent) doubt(r bus.Report, file farm.File) error {
 	err := a.spool.verify(r.Token, file)
-	if err == nil {
+	if err == nil || passes(err) {
 		return nil
 	}
 	lost := faulty(r.Token, r.Job, err, r.Record)
 	if again := a.spool.commit(lost.report); again != nil {
-		return errors.Join(err, again)
+		return errors.Join(err, a.unreadable(r.Token, again)) // a disk that takes no word of it either
 	}
 	a.log.Error().Err(err).Int64("job", r.Job).Msg("result lost on this slave's disk")
 	return err
+}
+
+// unreadable gives up a result of which no report can be made while this program runs:
+// held on to, it would keep its job from all others. What is left of it is set aside, or
+// stays where it is for the next start. The job is free with the next beat.
+func (a *Agent) unreadable(token string, err error) error {
+	if passes(err) {
+		return err
+	}
+	event := a.log.Error().Err(err).Str("token", token)
+	if errors.Is(err, fs.ErrNotExist) { // what has no report is no result
+		event = event.AnErr("left", a.spool.remove(token))
+	} else if failed := a.spool.setAside(token, a.paths.broken); failed != nil {
+		event = event.AnErr("left", failed)
+	} else {
+		event = event.Str("moved_to", a.paths.broken)
+	}
+	event.Msg("a spooled result cannot be read, and is not reported: its job goes back to the farm; look at this slave's disk")
+	a.board.change(func(f *facts) { f.drop(token) })
+	a.observe(Dropped, token)
+	return nil
+}
+
+// passes says whether an error is of this moment, and says nothing of the disk: files or
+// memory that others hold now.
+func passes(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EINTR, syscall.EAGAIN},
+		func(e error) bool { return errors.Is(err, e) })
 }
 
 func fileOf(r bus.Report, sum string) (farm.File, bool) {

@@ -267,35 +267,6 @@ func TestOutageOfTheWire(t *testing.T) {
 	}
 }
 
-// TestSpoiledResultIsGivenBack lets the disk lose a wheel between build and
-// upload: nobody can bring that home, so another slave must build it.
-func TestSpoiledResultIsGivenBack(t *testing.T) {
-	t.Parallel()
-	spoil := map[string]func(path string) error{
-		"gone":    os.Remove,
-		"changed": func(path string) error { return os.WriteFile(path, []byte("wheel of 9.9"), 0o600) },
-		"shorter": func(path string) error { return os.Truncate(path, 3) },
-	}
-	for name, damage := range spoil {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMaster(t)
-			m.serve(m.farm.Master)
-			s := m.prepareSlave(Config{}, goodBuild)
-			spoolOne(t, s.spool, 1)
-			if err := damage(filepath.Join(s.paths.spool, "TOKEN1", "demo-1-py3-none-any.whl")); err != nil {
-				t.Fatal(err)
-			}
-			s.start()
-			r := receive(t, m.reports)
-			if r.Job != 1 || r.Outcome != farm.OutcomeFailed || r.Failure.Cause != farm.SlaveFault || len(r.Wheels) != 0 {
-				t.Errorf("report = %+v", r)
-			}
-			s.wait(Accepted, "TOKEN1")
-		})
-	}
-}
-
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ base, ref, want string }{
