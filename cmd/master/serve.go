@@ -226,7 +226,7 @@ func (m *Master) wire(ctx context.Context, conn *bus.Conn) (err error) {
 		Store: m.Store, Depot: depotForCollect{m.Depot}, HTTP: m.URL, Key: key, Rules: m.rules.now, Log: m.log,
 		Scratch: m.Settings.StateDir,
 		Retry: farm.RetryPolicy{SlaveFaults: m.Settings.SlaveFaults, LongTimeout: m.Settings.LongTimeout,
-			BuildMemory: m.Settings.limits().Memory},
+			BuildTimeout: m.Settings.limits().Timeout, BuildMemory: m.Settings.limits().Memory},
 		Tell: func(e bus.Event) {
 			m.metrics.Ended(e)
 			m.tell(e)

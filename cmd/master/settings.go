@@ -51,7 +51,7 @@ type settings struct {
 
 	Lease time.Duration `key:"lease" default:"90s" help:"for how long a slave keeps a job without being heard; it is heard three times as often"`
 
-	BuildTimeout  time.Duration `key:"build-timeout" default:"30m" help:"wall clock of a build; what takes longer is tried again last, with three hours"`
+	BuildTimeout  time.Duration `key:"build-timeout" default:"30m" help:"wall clock of a build; what takes longer is tried again last, with three hours, if that is more"`
 	BuildMemory   config.Size   `key:"build-memory" help:"<SIZE>, as 2G, of the memory of all processes of a build together" empty:"what a slave has"`
 	BuildDisk     config.Size   `key:"build-disk" default:"10G" help:"<SIZE> of all files of a build together"`
 	BuildProcs    int           `key:"build-procs" default:"1024" help:"<NUMBER> of processes and threads of a build at once"`

@@ -143,7 +143,6 @@ func (d *Dispatcher) claim(ctx, _ context.Context, c store.ClaimRequest) (*farm.
 	if err != nil || !ok {
 		return nil, err
 	}
-	// What took too long before has a limit of its own, which is more, or the recipe's is.
-	lease.Limits = lease.Limits.With(lease.Recipe).Over(d.cfg.Limits).Fill()
+	lease.Limits = lease.Limits.For(lease.Recipe, d.cfg.Limits)
 	return &lease, nil
 }

@@ -36,6 +36,20 @@ func TestLease(t *testing.T) {
 	w.wantJob("demo", "leased a")
 }
 
+// TestLearntTimeIsNeverLess: what a job was given for its second try is not less than what
+// builds have by now.
+func TestLearntTimeIsNeverLess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Limits = farm.Limits{Timeout: 4 * time.Hour} })
+	for learnt, want := range map[string]time.Duration{"3h": 4 * time.Hour, "5h": 5 * time.Hour} {
+		w.Queue("learnt-"+learnt, young())
+		w.Exec(`update jobs set time_limit = $1::interval where state = 'queued'`, learnt)
+		if l := w.ask("a", learnt); l == nil || l.Limits.Timeout != want {
+			t.Errorf("after %s: %+v, want %s", learnt, l, want)
+		}
+	}
+}
+
 // TestLowestPythonFirst: whatever the order in which a slave names its targets.
 func TestLowestPythonFirst(t *testing.T) {
 	t.Parallel()

@@ -66,10 +66,12 @@ func (l Limits) Over(m Limits) Limits {
 	return l
 }
 
-// With returns l for a build with this recipe: its time, unless l has more, and its
-// memory.
-func (l Limits) With(r Recipe) Limits {
-	l.Timeout = max(l.Timeout, r.Timeout)
+// For returns l, which is what a job has learnt, for a build with this recipe on a farm
+// whose builds have the limits m. The recipe's time and memory stand in the place of the
+// farm's; what was learnt gives more time, and never less.
+func (l Limits) For(r Recipe, m Limits) Limits {
+	m = m.Fill()
+	l.Timeout = max(l.Timeout, cmp.Or(r.Timeout, m.Timeout))
 	l.Memory = cmp.Or(r.Memory, l.Memory)
-	return l
+	return l.Over(m)
 }

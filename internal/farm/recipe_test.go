@@ -350,15 +350,19 @@ func TestRecipesCanBeSent(t *testing.T) {
 }
 
 // TestLimitsWithARecipe: the recipe's time instead of the farm's, but what a job has
-// learnt only if that is more.
+// learnt only if that is more than either.
 func TestLimitsWithARecipe(t *testing.T) {
 	t.Parallel()
 	theFarms := Limits{Timeout: time.Hour}
+	if got := (Limits{}).For(Recipe{}, Limits{}); got != (Limits{}).Fill() {
+		t.Errorf("of nothing: %+v", got)
+	}
 	for _, c := range []struct{ job, recipe, want time.Duration }{
 		{0, 0, time.Hour}, {0, time.Minute, time.Minute}, {0, 2 * time.Hour, 2 * time.Hour},
 		{3 * time.Hour, 0, 3 * time.Hour}, {3 * time.Hour, 2 * time.Hour, 3 * time.Hour}, {3 * time.Hour, 6 * time.Hour, 6 * time.Hour},
+		{time.Minute, 0, time.Hour}, {time.Minute, 2 * time.Minute, 2 * time.Minute},
 	} {
-		if got := (Limits{Timeout: c.job}).With(Recipe{Timeout: c.recipe}).Over(theFarms).Timeout; got != c.want {
+		if got := (Limits{Timeout: c.job}).For(Recipe{Timeout: c.recipe}, theFarms).Timeout; got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
 	}

@@ -1,6 +1,7 @@
 package farm
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type RetryPolicy struct {
 	PauseMost     time.Duration // and no longer
 	LongTimeout   time.Duration // the limit of what took too long once
 	SlaveFaults   int           // faults of its own in a row after which a slave is paused
+	BuildTimeout  time.Duration // the limit of a build without a recipe of its own
 	BuildMemory   int64         // bytes that a build without a recipe of its own may have; 0: what a slave has
 }
 
@@ -26,7 +28,7 @@ const DefaultSlaveFaults = 5
 // DefaultRetryPolicy outlasts an upstream that is away for some hours.
 func DefaultRetryPolicy() RetryPolicy {
 	return RetryPolicy{SlaveTries: 5, NetworkTries: 3, UpstreamTries: 8, Pause: 10 * time.Second, PauseMost: 2 * time.Hour,
-		LongTimeout: 3 * time.Hour, SlaveFaults: DefaultSlaveFaults}
+		LongTimeout: 3 * time.Hour, SlaveFaults: DefaultSlaveFaults, BuildTimeout: DefaultTimeout}
 }
 
 // Fill returns p with the defaults in its gaps.
@@ -38,7 +40,8 @@ func (p RetryPolicy) Fill() RetryPolicy {
 			*v = or
 		}
 	}
-	for v, or := range map[*time.Duration]time.Duration{&p.Pause: d.Pause, &p.PauseMost: d.PauseMost, &p.LongTimeout: d.LongTimeout} {
+	for v, or := range map[*time.Duration]time.Duration{&p.Pause: d.Pause, &p.PauseMost: d.PauseMost,
+		&p.LongTimeout: d.LongTimeout, &p.BuildTimeout: d.BuildTimeout} {
 		if *v <= 0 {
 			*v = or
 		}
@@ -51,7 +54,7 @@ type Tried struct {
 	Faults     int           // tries before this one that the same spoiled (SameFault)
 	Timeouts   int           // tries that took too long
 	MemoryOuts int           // tries that ran out of memory
-	TimeLimit  time.Duration // that this try had
+	TimeLimit  time.Duration // that its recipe, or an earlier try, let this try have; 0: as every build
 	Memory     int64         // bytes that its recipe let this try have; 0: the recipe does not say
 	Peak       int64         // bytes of memory that this try says it used; 0: unknown
 	Refused    bool          // the slave refused it what it wanted of the network
@@ -121,7 +124,8 @@ func DecideRetry(f Failure, t Tried, b Bench, p RetryPolicy, chance float64) Ret
 		}
 		return elsewhere(f, t, b, p, chance)
 	case Timeout:
-		if t.Timeouts == 0 && t.TimeLimit < p.LongTimeout {
+		// Less time than it had, or as much, would be in vain.
+		if t.Timeouts == 0 && cmp.Or(t.TimeLimit, p.BuildTimeout) < p.LongTimeout {
 			return Retry{Again: AgainLast, TimeLimit: p.LongTimeout}
 		}
 	case OutOfMemory:
@@ -188,9 +192,12 @@ func bigger(f Failure, t Tried, b Bench, p RetryPolicy) Retry {
 // wider is for a try of which the recipe's limit was the end, and not the machine. What is
 // learnt widens that limit, so that every slave that has as much may try, also the same. A
 // step more would be in vain mostly: it is twice as much, or what the largest slave has.
+// What only the slave itself says, of the build or of its own memory, asks for no more than
+// twice what the recipe says: no other slave might ever have so much.
 func wider(f Failure, t Tried, b Bench) Retry {
-	need := above(max(2*min(t.Memory, believable)-1, t.Peak))
-	need = min(need, max(b.Largest, b.Memory)/memoryStep*memoryStep)
+	twice := above(2*min(t.Memory, believable) - 1)
+	need := max(twice, above(t.Peak))
+	need = min(need, max(b.Largest, min(b.Memory, twice))/memoryStep*memoryStep)
 	if t.MemoryOuts == 0 && need > t.Memory {
 		return Retry{Again: AgainBigger, NeedsMemory: need}
 	}

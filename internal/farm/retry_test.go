@@ -46,6 +46,7 @@ func TestRetries(t *testing.T) {
 		{Timeout, "", Tried{TimeLimit: half, Timeouts: 1}, pi, "never: timeout"},
 		{Timeout, "", Tried{TimeLimit: 3 * time.Hour}, pi, "never: timeout"}, // a recipe gave it as much
 		{Timeout, "", Tried{TimeLimit: half, Faults: 9}, pi, "last, with 3h0m0s"},
+		{Timeout, "", Tried{}, pi, "last, with 3h0m0s"},
 
 		{OutOfMemory, "", Tried{}, pi, "bigger: 1280 MB"},
 		{OutOfMemory, "", Tried{Peak: 2 * gb}, pi, "bigger: 2304 MB"}, // it swapped
@@ -81,6 +82,30 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestRetriesOfTime: a second try has more time than the first had, be that by a recipe or
+// as every build on the farm, or there is none.
+func TestRetriesOfTime(t *testing.T) {
+	t.Parallel()
+	const again, never = "last, with 3h0m0s", "never: timeout"
+	for _, c := range []struct {
+		what   string
+		tried  Tried
+		policy RetryPolicy
+		want   string
+	}{
+		{"the farm gives less", Tried{}, RetryPolicy{BuildTimeout: 2 * time.Hour}, again},
+		{"the farm gives as much", Tried{}, RetryPolicy{BuildTimeout: 3 * time.Hour}, never},
+		{"the farm gives more", Tried{}, RetryPolicy{BuildTimeout: 4 * time.Hour}, never},
+		{"the farm gives more, and the recipe less", Tried{TimeLimit: time.Hour}, RetryPolicy{BuildTimeout: 4 * time.Hour}, again},
+		{"the farm gives less, and the recipe more", Tried{TimeLimit: 4 * time.Hour}, RetryPolicy{BuildTimeout: time.Hour}, never},
+		{"the second limit is the first", Tried{}, RetryPolicy{BuildTimeout: time.Minute, LongTimeout: time.Minute}, never},
+	} {
+		if got := said(DecideRetry(Failure{Cause: Timeout}, c.tried, Bench{}, c.policy, 0.5)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
+	}
+}
+
 // TestRetriesOfLimits: what a limit of memory ended and not the machine is tried with a
 // wider one, if it is the recipe's, and not at all if it is the farm's.
 func TestRetriesOfLimits(t *testing.T) {
@@ -100,6 +125,11 @@ func TestRetriesOfLimits(t *testing.T) {
 		{"or more, where it took more", "MemoryError", Tried{Memory: gb, Peak: 3 * gb}, pis, farms, "bigger: 3328 MB"},
 		{"as far as there is", OverLimit + "of 5.0 GB", Tried{Memory: 5 * gb}, pis, farms, "bigger: 8192 MB"},
 		{"also on the same slave", OverLimit + "of 1.0 GB", Tried{Memory: gb}, Bench{Memory: 8 * gb}, farms, "bigger: 2048 MB"},
+		{"of a liar, as far as others have", "MemoryError", Tried{Memory: gb, Peak: 1 << 60}, Bench{Memory: 1 << 60, Others: true, Largest: 4 * gb}, farms,
+			"bigger: 4096 MB"},
+		{"of a liar, not further than twice where others have less", "MemoryError", Tried{Memory: 4 * gb, Peak: 1 << 60},
+			Bench{Memory: 1 << 60, Others: true, Largest: 4 * gb}, farms, "bigger: 8192 MB"},
+		{"of a liar alone", "MemoryError", Tried{Memory: gb, Peak: 1 << 60}, Bench{Memory: 1 << 60}, farms, "bigger: 2048 MB"},
 		{"once", OverLimit + "of 1.0 GB", Tried{Memory: gb, MemoryOuts: 1}, pis, farms,
 			never + "(a recipe with more memory than 1 GB; the largest slave that is live has 8 GB)"},
 		{"not where no slave has more", OverLimit + "of 8.0 GB", Tried{Memory: 8 * gb}, pis, farms,

@@ -45,7 +45,7 @@ func (s *Store) FinishFailed(ctx context.Context, e Ending) (res Result, err err
 func (s *Store) finishAlone(ctx context.Context, e Ending) (res Result, err error) {
 	err = untangled(func() error {
 		return s.inBrief(ctx, "finish a failed build", func(tx pgx.Tx) (err error) {
-			res, err = finishFailed(ctx, tx, e)
+			res, err = s.finishFailed(ctx, tx, e)
 			return err
 		})
 	})
@@ -55,7 +55,7 @@ func (s *Store) finishAlone(ctx context.Context, e Ending) (res Result, err erro
 	return res, nil
 }
 
-func finishFailed(ctx context.Context, tx pgx.Tx, e Ending) (res Result, err error) {
+func (s *Store) finishFailed(ctx context.Context, tx pgx.Tx, e Ending) (res Result, err error) {
 	if err := lockForFailure(ctx, tx, e); err != nil {
 		return res, err
 	}
@@ -79,7 +79,7 @@ func finishFailed(ctx context.Context, tx pgx.Tx, e Ending) (res Result, err err
 	if f.res.Paused, err = countFault(ctx, tx, e, e.Failure.Cause); err != nil {
 		return f.res, err
 	}
-	if f.res.State, err = endFailedJob(ctx, tx, i, e); err != nil || f.res.State != farm.Failed {
+	if f.res.State, err = s.endFailedJob(ctx, tx, i, e); err != nil || f.res.State != farm.Failed {
 		return f.res, err
 	}
 	if err := decide(ctx, tx, []int64{i.Job}, nil, ""); err != nil || !i.Awaited {

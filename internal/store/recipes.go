@@ -103,18 +103,24 @@ type recipeHint struct {
 	revision int64
 }
 
-// addRecipe puts the recipe of now into a lease. A limit of memory grows with what
-// was learnt that the job needs: else it would run out again, on a larger slave.
+// addRecipe puts the recipe of now into a lease.
 func (s *Store) addRecipe(ctx context.Context, l *farm.Lease, hint recipeHint) error {
 	book, err := s.bookOf(ctx, s.pool, hint.revision)
 	if err != nil || book.Empty() {
 		return err
 	}
-	l.Recipe = book.For(l.Package, l.Version, l.Target.String())
-	if l.Recipe.Memory > 0 {
-		l.Recipe.Memory = min(max(l.Recipe.Memory, hint.memory), farm.MaxRecipeMemory)
-	}
+	l.Recipe = recipeOf(book, l.Package, l.Version, l.Target, hint)
 	return nil
+}
+
+// recipeOf is the recipe that a job's lease has. A limit of memory grows with what
+// was learnt that the job needs: else it would run out again, on a larger slave.
+func recipeOf(book farm.RecipeBook, pkg, version string, on farm.Target, hint recipeHint) farm.Recipe {
+	r := book.For(pkg, version, on.String())
+	if r.Memory > 0 {
+		r.Memory = min(max(r.Memory, hint.memory), farm.MaxRecipeMemory)
+	}
+	return r
 }
 
 // currentBook reads the book in a transaction that makes jobs; until its end nobody

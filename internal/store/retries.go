@@ -12,8 +12,8 @@ import (
 )
 
 // endFailedJob uses up the lease, as the policy says.
-func endFailedJob(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (farm.State, error) {
-	tried, bench, err := failedBy(ctx, tx, i, e)
+func (s *Store) endFailedJob(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (farm.State, error) {
+	tried, bench, err := s.failedBy(ctx, tx, i, e)
 	if err != nil {
 		return "", err
 	}
@@ -28,7 +28,7 @@ func endFailedJob(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (farm.Stat
 
 // failedBy reads what the policy must know of the job and of the slaves. A slave is
 // live for an hour after it was heard, unless it is paused.
-func failedBy(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (t farm.Tried, b farm.Bench, err error) {
+func (s *Store) failedBy(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (t farm.Tried, b farm.Bench, err error) {
 	t.Peak, t.Refused = e.Record.PeakRSS, refused(e)
 	if e.Failure.Cause.EndsByItself() {
 		return t, b, nil // whatever the rest is, that is the package's
@@ -39,24 +39,36 @@ select j.timeouts, j.memory_outs, j.time_limit, coalesce((me.hello ->> 'memory')
        coalesce(bool_or(o.id <> me.id), false), coalesce(max((o.hello ->> 'memory')::bigint) filter (where o.id <> me.id), 0),
        -- The causes of the tries that count: the newest, as many as were counted since it began anew.
        array(select b.cause from builds b where b.job_id = j.id and b.id <> $4 and b.outcome = 'failed'
-           and b.cause in ('slave-fault', 'disk', 'network', 'upstream-fault') order by b.id desc limit j.faults)
+           and b.cause in ('slave-fault', 'disk', 'network', 'upstream-fault') order by b.id desc limit j.faults),
+       j.needs_memory, (select revision from recipe_book)
 from jobs j join slaves me on me.id = $2
 left join slaves o on o.revoked_at is null and not o.paused and o.last_seen > now() - interval '1 hour'
     and o.hello -> 'targets' @> jsonb_build_array(jsonb_build_object('target', $3::text))
 where j.id = $1
 group by j.id, me.id`
 	var causes []string
+	var hint recipeHint
 	err = tx.QueryRow(ctx, q, i.Job, e.Slave, i.Target.String(), i.Build).Scan(&t.Timeouts, &t.MemoryOuts, &t.TimeLimit,
-		&b.Memory, &b.Others, &b.Largest, &causes)
+		&b.Memory, &b.Others, &b.Largest, &causes, &hint.memory, &hint.revision)
 	for _, c := range causes {
 		if farm.Cause(c).SameFault(e.Failure.Cause) {
 			t.Faults++
 		}
 	}
-	t.Memory = e.Record.Recipe.Memory
+	if err != nil || !e.Failure.Cause.PackageFault() { // no limit of its recipe ended it
+		return t, b, err
+	}
+	book, err := s.bookOf(ctx, tx, hint.revision)
+	if err != nil {
+		return t, b, err
+	}
+	// Recipes may have changed since it began, so the slave may say that it had less than
+	// they give now. It is not believed that it had more.
+	ours, said := recipeOf(book, i.Package, i.Version, i.Target, hint), e.Record.Recipe
+	t.Memory = max(0, min(ours.Memory, said.Memory))
 	// What a recipe gave it is no less tried than what was learnt.
-	t.TimeLimit = max(t.TimeLimit, e.Record.Recipe.Timeout)
-	return t, b, err
+	t.TimeLimit = max(t.TimeLimit, min(ours.Timeout, said.Timeout))
+	return t, b, nil
 }
 
 // refused says whether the host that a failure names was one that the slave refused: one

@@ -223,6 +223,56 @@ func TestLimitsOfMemory(t *testing.T) {
 	}
 }
 
+// TestRecipesAreTheFarms: what a slave says that its recipe gave the build, or that the
+// build took, parks no job where no other slave can do it, and makes no failure final.
+func TestRecipesAreTheFarms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hello("a", 1<<50)
+	w.hello("b", 4*gb)
+	lie := func(cause farm.Cause) func(*store.Ending) {
+		return func(e *store.Ending) {
+			e.Failure = farm.Failure{Cause: cause, Detail: "d"}
+			e.Record.Recipe, e.Record.PeakRSS = farm.Recipe{Memory: 1 << 40, Timeout: 24 * time.Hour}, 1<<50
+		}
+	}
+	w.set("large", farm.Recipe{Memory: gb})
+	for _, c := range []struct {
+		name  string
+		cause farm.Cause
+		want  string
+	}{
+		{"late", farm.Timeout, "queued priority 70 faults 0 timeouts 1 memory_outs 0 limit 03:00:00"},
+		{"plain", farm.OutOfMemory, "failed out-of-memory priority 40 faults 0 timeouts 0 memory_outs 1"},
+		{"large", farm.OutOfMemory, "queued priority 40 faults 0 timeouts 0 memory_outs 1 needs 4096"},
+	} {
+		w.add(c.name, "1.0")
+		w.ends(c.name, lie(c.cause))
+		if diff := cmp.Diff(c.want, w.tries(c.name)); diff != "" {
+			t.Errorf("%s:\n%s", c.name, diff)
+		}
+		w.must(w.exec(`update jobs set not_before = now() + interval '1 hour' where priority = 70`))
+	}
+	if got := w.claimWith("big", 4*gb); got != "large" {
+		t.Errorf("the largest other slave gets %s", got)
+	}
+}
+
+// TestRecipesThatChangedMeanwhile: a build is judged by the time that it had.
+func TestRecipesThatChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hello("a", 8*gb)
+	w.add("late", "1.0")
+	w.ends("1", func(e *store.Ending) {
+		e.Failure = farm.Failure{Cause: farm.Timeout}
+		w.set("late", farm.Recipe{Timeout: 5 * time.Hour})
+	})
+	if got, want := w.tries("late"), "queued priority 70 faults 0 timeouts 1 memory_outs 0 limit 03:00:00"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // TestRefusedByAFence: what a slave refused a build is not tried on others, also if the
 // slave is of before such words; a host that it could not reach is.
 func TestRefusedByAFence(t *testing.T) {
