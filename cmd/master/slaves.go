@@ -109,33 +109,8 @@ func newSlavesQuit() *cobra.Command {
 	return slaveOrder("quit", "Let a slave finish, and end", `quit asks NAME to take no further job and to end when what it builds is reported. It is not
 remembered: a slave that is started again takes jobs again.`,
 		func(ctx context.Context, h *home, name string) (string, error) {
-			if err := h.Store.QuitSlave(ctx, name, actor()); err != nil {
-				return "", err
-			}
-			attended, err := h.Store.Attended(ctx)
-			if err == nil && !attended {
-				err = fmt.Errorf("%s was not told: no master runs; start one, or end the slave on its host", name)
-			}
-			if err == nil {
-				err = listening(ctx, h.Store, name)
-			}
-			return name + " was told to end", err
+			return name + " was told to end", h.Store.QuitSlave(ctx, name, actor())
 		})
-}
-
-// listening says of a slave that is not heard that it hears nothing either: an order is
-// for who is there.
-func listening(ctx context.Context, st *store.Store, name string) error {
-	s, err := st.Slave(ctx, name)
-	switch {
-	case err != nil:
-		return err
-	case s.LastSeen == nil:
-		return fmt.Errorf("%s was not told: it was never heard; if it runs, end it on its host", name)
-	case s.Now.Sub(*s.LastSeen) > store.Live:
-		return fmt.Errorf("%s was not told: it was last heard %s ago; if it runs, end it on its host", name, span(s.Now.Sub(*s.LastSeen)))
-	}
-	return nil
 }
 
 // slaveOrder makes the command that says one word to one slave.

@@ -147,6 +147,8 @@ func TestOperatorsSteer(t *testing.T) {
 	w := newWorld(t)
 	anna := w.person("anna", farm.RoleOperator)
 	w.Queue("alpha", storetest.ARM())
+	w.attend()
+	w.Exec(`update slaves set last_seen = now() where name = 'b'`)
 	for _, row := range []struct {
 		order        bus.Steer
 		said, action string
@@ -184,6 +186,19 @@ func TestOperatorsSteer(t *testing.T) {
 	}
 }
 
+// attend hears orders, as a master does.
+func (w *world) attend() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	heard, ended := make(chan string, 100), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.Store.Listen(ctx, store.OrderChannel, func(payload string) { heard <- payload })
+	}()
+	w.t.Cleanup(func() { cancel(); <-ended })
+	<-heard
+}
+
 func (w *world) noted(action, actor string) {
 	w.t.Helper()
 	notes, err := w.Store.History(w.t.Context(), 1, false)
@@ -198,8 +213,10 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	anna := w.person("anna", farm.RoleOperator)
+	w.attend()
 	for want, order := range map[string]bus.Steer{
 		"a builds nothing now":      {Do: bus.SteerAbort, Slave: "a"},
+		"b was not told: it was ":   {Do: bus.SteerQuit, Slave: "b"},
 		"no slave nobody":           {Do: bus.SteerPause, Slave: "nobody"},
 		"is enrolled as operator":   {Do: bus.SteerPause, Slave: "anna"},
 		"no such job is failed":     {Do: bus.SteerRequeue, Package: "nothing"},

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -59,15 +62,17 @@ const (
 	waitKey    = 4 // whoever begins to wait for a requirement
 )
 
+// attended says in a statement whether somebody holds the lock of those that listen; $1
+// and $2 name it.
+const attended = `exists (select 1 from pg_locks l join pg_database d on d.oid = l.database
+    where l.locktype = 'advisory' and l.mode = 'ShareLock' and l.granted
+    and l.classid::bigint = $1 and l.objid::bigint = $2 and d.datname = current_database())`
+
 // Attended says whether a daemon serves this database: it hears orders and writes
 // stale pages.
 func (s *Store) Attended(ctx context.Context) (bool, error) {
-	const q = `
-select exists (select 1 from pg_locks l join pg_database d on d.oid = l.database
-    where l.locktype = 'advisory' and l.mode = 'ShareLock' and l.granted
-    and l.classid::bigint = $1 and l.objid::bigint = $2 and d.datname = current_database())`
 	var yes bool
-	if err := s.pool.QueryRow(ctx, q, attendSpace, attendKey).Scan(&yes); err != nil {
+	if err := s.pool.QueryRow(ctx, `select `+attended, attendSpace, attendKey).Scan(&yes); err != nil {
 		return false, fmt.Errorf("look for a daemon: %w", translate(err))
 	}
 	return yes, nil
@@ -131,10 +136,17 @@ func (s *Store) order(ctx context.Context, o Order, actor string, detail any, q 
 }
 
 // QuitSlave asks a slave to finish what it builds, report it, and end. Only a
-// slave that is connected now can hear it.
+// slave that is connected now can hear it: of one that was not heard for Live, or that no
+// master could tell, the error says so, and nothing is written. farm.ErrNotFound: nobody of
+// that name is enrolled.
 func (s *Store) QuitSlave(ctx context.Context, name, actor string) error {
-	return s.inTx(ctx, "quit slave "+name, func(tx pgx.Tx) error {
-		if _, err := lockSlave(ctx, tx, name); err != nil {
+	var deaf error
+	err := s.inTx(ctx, "quit slave "+name, func(tx pgx.Tx) error {
+		id, err := lockSlave(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if deaf, err = hearsNothing(ctx, tx, id, name); deaf != nil || err != nil {
 			return err
 		}
 		if err := notifyOrder(ctx, tx, Order{Slave: name, Do: OrderQuit}); err != nil {
@@ -142,6 +154,27 @@ func (s *Store) QuitSlave(ctx context.Context, name, actor string) error {
 		}
 		return note(ctx, tx, actor, "quit", name, struct{}{})
 	})
+	return cmp.Or(err, deaf)
+}
+
+// hearsNothing is why an order to a slave would reach nobody, in words for people; nil if
+// it is heard. An order is for who is there.
+func hearsNothing(ctx context.Context, tx pgx.Tx, id int64, name string) (why, err error) {
+	var told bool
+	var silent *time.Duration
+	const q = `select ` + attended + `, now() - last_seen from slaves where id = $3`
+	switch err := tx.QueryRow(ctx, q, attendSpace, attendKey, id).Scan(&told, &silent); {
+	case err != nil:
+		return nil, err
+	case !told:
+		return fmt.Errorf("%s was not told: no master runs; start one, or end the slave on its host", name), nil
+	case silent == nil:
+		return fmt.Errorf("%s was not told: it was never heard; if it runs, end it on its host", name), nil
+	case *silent > Live:
+		ago := strings.TrimSuffix(silent.Round(time.Minute).String(), "0s")
+		return fmt.Errorf("%s was not told: it was last heard %s ago; if it runs, end it on its host", name, ago), nil
+	}
+	return nil, nil
 }
 
 // Freed is a job whose lease was taken back by an order.

@@ -179,6 +179,43 @@ func TestOrdersAreForSlavesThatWork(t *testing.T) {
 	}
 }
 
+// TestQuitIsForWhoHears: who cannot be told was not told, and the audit trail does not say
+// that it was.
+func TestQuitIsForWhoHears(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before, err := w.History(t.Context(), 1, false)
+	w.must(err)
+	refused := func(want string) {
+		t.Helper()
+		if err := w.QuitSlave(t.Context(), "a", "test"); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+		after, err := w.History(t.Context(), 1, false)
+		w.must(err)
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("the audit trail:\n%s", diff)
+		}
+	}
+	w.must(w.exec(`update slaves set last_seen = now()`))
+	refused("a was not told: no master runs; start one, or end the slave on its host")
+	orders := w.orders()
+	w.must(w.exec(`update slaves set last_seen = null`))
+	refused("a was not told: it was never heard; if it runs, end it on its host")
+	w.must(w.exec(`update slaves set last_seen = now() - interval '50 hours 5 minutes'`))
+	refused("a was not told: it was last heard 50h5m ago; if it runs, end it on its host")
+	w.must(w.exec(`update slaves set last_seen = now()`))
+	w.must(w.QuitSlave(t.Context(), "a", "test"))
+	if diff := cmp.Diff(store.Order{Slave: "a", Do: store.OrderQuit}, next(t, orders)); diff != "" {
+		t.Error(diff)
+	}
+	after, err := w.History(t.Context(), 1, false)
+	w.must(err)
+	if len(after) != 1 || after[0].Action != "quit" {
+		t.Errorf("the audit trail has %+v", after)
+	}
+}
+
 func TestAttended(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
