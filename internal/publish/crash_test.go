@@ -20,12 +20,13 @@ import (
 	"pinwheel/internal/store"
 )
 
-// The environment of the process that is to be killed: at which point, and what
-// it works on.
+// The environment of the process that is to be killed: at which point, by its number or
+// its name, and what it works on.
 const (
 	crashEnv      = "PUBLISH_CRASH_AT"
 	crashDatabase = "PUBLISH_CRASH_DATABASE"
 	crashDir      = "PUBLISH_CRASH_DIR"
+	crashPoint    = "PUBLISH_CRASH_POINT" // the first of this name
 )
 
 // writeAndDie writes what is stale and kills itself at the point with that number. If
@@ -57,7 +58,7 @@ func writeUntilKilled(ctx context.Context) error {
 	}
 	var n atomic.Int64
 	p.passed = func(point crash.Point, scope string) {
-		if n.Add(1) == at {
+		if n.Add(1) == at || string(point) == os.Getenv(crashPoint) {
 			fmt.Printf("%s of %q\n", point, scope)
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -128,8 +129,21 @@ func killedAnywhere(t *testing.T, next func(*world, *Publisher) *Publisher) {
 // killAt runs this test binary once more, as writeAndDie.
 func (w *world) killAt(n int) (point string, finished bool) {
 	w.t.Helper()
+	return w.kill(n, "")
+}
+
+// killAtPoint kills it at the first point of that name.
+func (w *world) killAtPoint(at crash.Point) {
+	w.t.Helper()
+	if _, finished := w.kill(-1, at); finished {
+		w.t.Fatalf("it did not come to %s", at)
+	}
+}
+
+func (w *world) kill(n int, at crash.Point) (point string, finished bool) {
+	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashEnv+"="+strconv.Itoa(n), crashDatabase+"="+w.dsn, crashDir+"="+w.dir)
+	cmd.Env = append(os.Environ(), crashEnv+"="+strconv.Itoa(n), crashPoint+"="+string(at), crashDatabase+"="+w.dsn, crashDir+"="+w.dir)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	switch {

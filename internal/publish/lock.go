@@ -29,22 +29,22 @@ func (p *Publisher) lock(ctx context.Context, name string) (unlock func(), err e
 		return nil, fmt.Errorf("lock site: %w", err)
 	}
 	err = waitLock(ctx, f)
-	if err == nil && name == rootLock {
-		err = p.mark(f)
+	if err == nil {
+		err = p.mark(f, name)
 	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock site with %s: %w", f.Name(), err)
 	}
 	return func() {
-		if name == rootLock {
-			_, _ = f.WriteAt([]byte(lockFree), 0) // at worst the next one sweeps for nothing
+		if name != pagesLock || !p.made.Load() { // else the next one has to flush what we could not
+			_, _ = f.WriteAt([]byte(lockFree), 0) // at worst the next one sweeps, or flushes, for nothing
 		}
 		f.Close() // which unlocks
 	}, nil
 }
 
-// What stands in the lock file of the root index.
+// What stands in a lock file.
 const (
 	lockHeld = "x"
 	lockFree = "."
@@ -52,14 +52,20 @@ const (
 
 // mark notes in the lock file that it is held. If that stands there already, the
 // one before died over its work, be it another process: what it left half-made
-// beside the root index is nobody's, and looked for once more.
-func (p *Publisher) mark(f *os.File) error {
+// beside the root index is nobody's, and looked for once more; folders that it made
+// may have names that nobody has flushed, and that is done with the next ones.
+func (p *Publisher) mark(f *os.File, name string) error {
 	var was [1]byte
 	if _, err := f.ReadAt(was[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if string(was[:]) == lockHeld {
-		p.swept.Store(false)
+		switch name {
+		case rootLock:
+			p.swept.Store(false)
+		case pagesLock:
+			p.made.Store(true)
+		}
 	}
 	_, err := f.WriteAt([]byte(lockHeld), 0)
 	return err

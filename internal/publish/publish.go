@@ -71,7 +71,7 @@ type Publisher struct {
 	disk     *atomicfile.Disk
 	marked   atomic.Bool // everything was marked stale because the site was empty
 	swept    atomic.Bool // what a crash left beside the root index is removed
-	made     atomic.Bool // a project's folder was made, and its name is not flushed
+	made     atomic.Bool // a project's folder was made, by us or by who died before us, and its name may not be flushed
 	waited   atomic.Bool // the root index has let one round pass for a page to come
 
 	nPages, nFiles, nRoots, nFailures atomic.Int64

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -305,6 +306,42 @@ func TestLock(t *testing.T) {
 	unlock, err = q.lock(t.Context(), pagesLock)
 	w.must(err)
 	unlock()
+}
+
+// TestFoldersOfOneThatDied: who dies over a project's page, be it another process, may
+// leave a folder whose name is not flushed. Whoever is next flushes it, before the row goes
+// that would have it made again.
+func TestFoldersOfOneThatDied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.publisher()
+	w.build(artifact{project: "first", version: "1.0"})
+	w.write(other)
+	for i, point := range []crash.Point{crash.PublishFolder, crash.PublishPages} {
+		if other.made.Load() {
+			t.Fatal("what it wrote before is not flushed")
+		}
+		w.build(artifact{project: fmt.Sprint("new-", i), version: "1.0"})
+		w.killAtPoint(point)
+		unlock, err := other.lock(t.Context(), pagesLock)
+		w.must(err)
+		if !other.made.Load() {
+			t.Errorf("killed at %s: the next one flushes no name", point)
+		}
+		unlock() // with nothing flushed: that is left to whoever comes
+		third := w.publisher()
+		third.made.Store(false)
+		unlock, err = third.lock(t.Context(), pagesLock)
+		w.must(err)
+		if !third.made.Load() {
+			t.Errorf("killed at %s: the one after that flushes no name", point)
+		}
+		unlock()
+		w.write(other)
+		if left := w.stale(); len(left) != 0 {
+			t.Errorf("stale: %v", left)
+		}
+	}
 }
 
 func TestNewNamesTheFolder(t *testing.T) {
