@@ -71,9 +71,9 @@ func (d *details) key(j *jsonReader, key string) error {
 // are not added (an answer may be older than the other), nor facts about other bytes under the same name.
 func (d *details) addTo(p *page) {
 	facts := map[string]detailsFile{}
-	for version, files := range d.releases {
+	for _, version := range slices.Sorted(maps.Keys(d.releases)) { // of two spellings the same one comes first each time
 		p.versions = append(p.versions, version)
-		for _, f := range files {
+		for _, f := range d.releases[version] {
 			facts[f.Filename] = f
 		}
 	}

@@ -300,3 +300,16 @@ func summary(p Project) string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// TestSpelledOnce: of a version that is spelled twice, without a file that says how, the same spelling is shown each time.
+func TestSpelledOnce(t *testing.T) {
+	t.Parallel()
+	d := details{releases: map[string][]detailsFile{"1.0.0": nil, "1": nil, "1.0": nil}}
+	for range 50 {
+		var p page
+		d.addTo(&p)
+		if releases := assemble("demo", p).Releases; len(releases) != 1 || releases[0].Raw != "1" {
+			t.Fatalf("%+v", releases)
+		}
+	}
+}
