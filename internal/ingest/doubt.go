@@ -76,8 +76,11 @@ func (r *reader) ghost(it *task, status string) bool {
 }
 
 // missing judges a 404. One that was announced is believed; one that was not may
-// come from a cache or a broken front, so it must be seen twice.
+// come from a cache or a broken front, so it must be seen twice, and is a fault.
 func (r *reader) missing(ctx context.Context, it *task, err error) bool {
+	if !it.reading.Gone {
+		r.faults.count(string(pypi.NotFound), err.Error())
+	}
 	switch {
 	case it.known.ID == 0 && it.reading.Gone:
 		return true // nothing to write but that it was read

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"sync"
@@ -52,15 +53,20 @@ func (f *faults) flush(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := maps.Clone(f.own)
+	borne := map[string]string{}
 	for _, stats := range f.stats {
-		for kind, n := range stats().Faults {
+		s := stats()
+		for kind, n := range s.Faults {
 			now[string(kind)] += n
+		}
+		for kind, words := range s.Borne {
+			borne[string(kind)] = short(words)
 		}
 	}
 	var fresh []store.UpstreamFault
 	for kind, n := range now {
 		if n > f.told[kind] {
-			fresh = append(fresh, store.UpstreamFault{Kind: kind, Count: n - f.told[kind], Detail: f.detail[kind]})
+			fresh = append(fresh, store.UpstreamFault{Kind: kind, Count: n - f.told[kind], Detail: cmp.Or(f.detail[kind], borne[kind])})
 		}
 	}
 	// Lost with the process between two flushes, or counted twice if the answer to

@@ -260,7 +260,9 @@ func (r *reader) request(ctx context.Context, it *task) (p pypi.Project, err err
 		defer r.large.Unlock()
 		p, err = r.cfg.Large.ProjectAt(ctx, it.name(), seen, r.wanted(it))
 	}
-	r.faults.note(err)
+	if !errors.Is(err, pypi.ErrNotFound) { // that is an answer: see missing
+		r.faults.note(err)
+	}
 	return p, err
 }
 

@@ -123,6 +123,51 @@ func TestNotFound(t *testing.T) {
 	r.untilJobs(queued("stays 1.0"))
 }
 
+// TestFaultOrAnswer: that what was removed is not there is no fault of the upstream, nor
+// that it has no details; that something is missing without a word is one.
+func TestFaultOrAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.upstream.HTMLOnly(true)
+	r.upstream.NoDetails(true)
+	r.begun()
+	r.upstream.MustAdd(t, "-- gone==1.0 --\n-- lost==1.0 --\n-- stays==1.0 --\n")
+	r.start()
+	r.untilJobs(queued("gone 1.0"), queued("lost 1.0"), queued("stays 1.0"))
+	r.must(r.upstream.Remove("gone"))
+	r.untilJobs(queued("lost 1.0"), queued("stays 1.0"))
+	if n := r.faulty(""); n > 0 {
+		t.Errorf("%d faults of an upstream without one", n)
+	}
+	r.upstream.Break("/simple/lost/", pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusNotFound})
+	r.db.Exec(`insert into reading (name, urgency) values ('lost', 40)`)
+	r.untilJobs(queued("stays 1.0"))
+	if n := r.faulty(string(pypi.NotFound)); n != 2 {
+		t.Errorf("%d faults of an upstream that lost something, at two looks", n)
+	}
+}
+
+// TestPageForDetails: an index that shows a page for people where its JSON API should be
+// is followed all the same, and people read where that is.
+func TestPageForDetails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, v7)
+	r.upstream.HTMLOnly(true)
+	r.upstream.Break("/pypi/", pypitest.Fault{Trouble: pypitest.Lying})
+	r.begun()
+	r.upstream.MustAdd(t, "-- demo==1.0 --\n")
+	r.start()
+	r.untilJobs(queued("demo 1.0"))
+	if r.faulty(string(pypi.NotJSON)) == 0 {
+		t.Error("it is not counted")
+	}
+	list, err := r.store.Faults(t.Context())
+	r.must(err)
+	if len(list) != 1 || !strings.Contains(list[0].Detail, "/pypi/demo/json: ") {
+		t.Errorf("%+v", list)
+	}
+}
+
 // TestAllNotFound: an upstream that has lost its projects does not take ours.
 func TestAllNotFound(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,7 @@ type question struct {
 	list    bool   // the answer is long and taken piece by piece, so it is asked for once
 	gone    []int  // statuses that mean that there is no such thing …
 	absent  error  // … and the sentinel for that
+	maybe   bool   // status 404 is an answer like any other: there may be no such thing
 }
 
 func (q question) method() string {
@@ -66,7 +67,7 @@ func (c *Client) ask(ctx context.Context, q question, read func(answer) error) e
 	try := func() (struct{}, error) {
 		tries++
 		err := c.try(ctx, u, q, read)
-		c.count(err)
+		c.count(q, err)
 		var t *trouble
 		if err != nil && !(errors.As(err, &t) && t.grade == passing) {
 			err = backoff.Permanent(err)

@@ -60,6 +60,70 @@ func TestDetailsInstead(t *testing.T) {
 	}
 }
 
+// TestWithoutDetails: an index that has no JSON API, hides it or shows a page for people in its place is read without.
+// All but a 404 is counted, with words, for nobody else hears of it; a page for people may be gone the next time.
+func TestWithoutDetails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault pypitest.Fault
+		kind  pypi.Fault
+		again bool // to be read whole the next time
+	}{
+		"none":       {fault: pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusNotFound}},
+		"hidden":     {fault: pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusForbidden}, kind: pypi.Refused},
+		"for humans": {fault: pypitest.Fault{Trouble: pypitest.Lying}, kind: pypi.NotJSON, again: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pypitest.New(t, demo)
+			s.HTMLOnly(true)
+			s.Break("/pypi/demo-pkg/json", c.fault)
+			cl := client(s)
+			p, err := cl.Project(t.Context(), "demo-pkg")
+			if err != nil || len(p.Releases) != 4 || p.Releases[0].Sdist.Size != 0 || (p.ETag == "") != c.again {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			st := cl.Stats()
+			if c.kind == "" && len(st.Faults)+len(st.Borne) > 0 {
+				t.Errorf("counted %+v", st)
+			}
+			if c.kind != "" && (st.Faults[c.kind] != 1 || !strings.Contains(st.Borne[c.kind], s.Base()+"/pypi/demo-pkg/json: ")) {
+				t.Errorf("counted %+v, want %s", st, c.kind)
+			}
+			s.Mend("/pypi/demo-pkg/json")
+			if p, err := cl.Project(t.Context(), "demo-pkg"); err != nil || p.Releases[0].Sdist.Size == 0 {
+				t.Errorf("mended: %v", err)
+			}
+		})
+	}
+}
+
+// TestJSONSettled: the JSON API is asked where it is said to be, or not at all.
+func TestJSONSettled(t *testing.T) {
+	t.Parallel()
+	s := pypitest.New(t, demo)
+	s.HTMLOnly(true)
+	for _, c := range []struct {
+		cfg               pypi.Config
+		beside, elsewhere int // requests
+	}{
+		{pypi.Config{}, 1, 0},
+		{pypi.Config{NoJSON: true}, 0, 0},
+		{pypi.Config{JSON: s.Base() + "/elsewhere"}, 0, 1},
+		{pypi.Config{JSON: s.Base() + "/elsewhere", NoJSON: true}, 0, 0},
+	} {
+		beside, elsewhere := s.Requests("/pypi/demo-pkg/json"), s.Requests("/elsewhere/demo-pkg/json")
+		c.cfg.Simple = s.URL()
+		if _, err := pypi.New(c.cfg).Project(t.Context(), "demo-pkg"); err != nil {
+			t.Fatal(err)
+		}
+		beside, elsewhere = s.Requests("/pypi/demo-pkg/json")-beside, s.Requests("/elsewhere/demo-pkg/json")-elsewhere
+		if beside != c.beside || elsewhere != c.elsewhere {
+			t.Errorf("%+v: asked %d times beside the index, %d times elsewhere", c.cfg, beside, elsewhere)
+		}
+	}
+}
+
 // TestFormRefused: who allows one form gets no other.
 func TestFormRefused(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// errPage is an answer that is no JSON at all, as opposed to broken JSON.
+var errPage = errors.New("an HTML page where JSON was promised")
+
 // jsonReader takes a long JSON answer apart as it comes, so that what is held is what came out of it.
 type jsonReader struct {
 	d     *json.Decoder
@@ -53,7 +56,7 @@ func begin(b *bufio.Reader) error {
 		case err != nil:
 			return err
 		case sign == '<':
-			return troubled(NotJSON, "an HTML page where JSON was promised")
+			return troubled(NotJSON, "%w", errPage)
 		case !strings.ContainsRune(" \t\r\n", rune(sign)):
 			return b.UnreadByte()
 		}

@@ -49,6 +49,9 @@ type Config struct {
 	// HTML only with sizes and upload times. Default: [Siblings] of Simple. An index without it does no harm.
 	JSON string
 
+	// NoJSON asks no JSON API, whatever JSON is.
+	NoJSON bool
+
 	// Changelog is where XML-RPC is spoken. Default: [Siblings] of Simple, without the slash.
 	Changelog string
 
@@ -95,8 +98,9 @@ func New(cfg Config) *Client {
 		setDefault(&cfg.Form, formDetails)
 	}
 	cfg.Simple = strings.TrimRight(cfg.Simple, "/") + "/"
-	if cfg.JSON == "" {
-		cfg.JSON = Siblings(cfg.Simple)
+	setDefault(&cfg.JSON, Siblings(cfg.Simple))
+	if cfg.NoJSON {
+		cfg.JSON = ""
 	}
 	if cfg.JSON != "" {
 		cfg.JSON = strings.TrimRight(cfg.JSON, "/") + "/"
@@ -115,7 +119,7 @@ func New(cfg Config) *Client {
 	setDefault(&cfg.Tries, 4)
 	setDefault(&cfg.Pause, 500*time.Millisecond)
 	setDefault(&cfg.Patience, 2*time.Minute)
-	return &Client{cfg: cfg, counts: &counts{faults: map[Fault]int64{}}}
+	return &Client{cfg: cfg, counts: &counts{faults: map[Fault]int64{}, borne: map[Fault]string{}}}
 }
 
 // introduce makes a User-Agent by which the people of an index can find the people of a farm.

@@ -122,7 +122,8 @@ func checkFacts(t *testing.T, p pypi.Project, noDetails bool) {
 func TestNotFound(t *testing.T) {
 	t.Parallel()
 	s := pypitest.New(t, demo)
-	_, err := client(s).Project(t.Context(), "No_Such")
+	c := client(s)
+	_, err := c.Project(t.Context(), "No_Such")
 	want := "read project no-such: GET " + s.URL() + "no-such/: no such project upstream: status 404 Not Found"
 	if !errors.Is(err, pypi.ErrNotFound) || errors.Is(err, pypi.ErrUnavailable) || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
@@ -130,8 +131,11 @@ func TestNotFound(t *testing.T) {
 	if err := s.Remove("demo-pkg"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client(s).Project(t.Context(), "demo-pkg"); !errors.Is(err, pypi.ErrNotFound) {
+	if _, err := c.Project(t.Context(), "demo-pkg"); !errors.Is(err, pypi.ErrNotFound) {
 		t.Errorf("removed project: %v", err)
+	}
+	if faults := c.Stats().Faults; len(faults) > 0 { // whether it should be there only the caller knows
+		t.Errorf("counted %v", faults)
 	}
 }
 

@@ -97,7 +97,7 @@ func (e *statusError) unserved() bool {
 // question is about this project.
 func (r *reading) question(address, accept string) question {
 	return question{address: address, accept: accept, seen: r.seen, wanted: r.wanted, max: r.c.cfg.MaxBytes,
-		gone: []int{http.StatusNotFound}, absent: ErrNotFound}
+		gone: []int{http.StatusNotFound}, absent: ErrNotFound, maybe: true}
 }
 
 // simple reads the simple page.
@@ -128,7 +128,8 @@ func (r *reading) details(ctx context.Context) (p page, err error) {
 }
 
 // complete adds what an HTML page cannot say. That the index has no JSON API, or not for this project, is no
-// error; that it is broken at the moment is one, or releases would enter the farm half known.
+// error; that it is broken at the moment is one, or releases would enter the farm half known. Many fronts answer what
+// they do not serve with a page for people, such as a login's, and status 200.
 func (r *reading) complete(ctx context.Context, p *page) error {
 	if r.c.cfg.JSON == "" {
 		return nil
@@ -143,10 +144,17 @@ func (r *reading) complete(ctx context.Context, p *page) error {
 		return nil
 	})
 	var status *statusError
-	if errors.As(err, &status) && status.absent() {
-		return nil
+	switch {
+	case errors.Is(err, errPage):
+		p.etag = "" // the page for people may be a notice that passes: the next time all is read again
+	case errors.As(err, &status) && status.absent():
+	default:
+		return err
 	}
-	return err
+	if !isKind(err, NotFound) {
+		r.c.counts.bear(fmt.Errorf("read project %s: %w", r.normal, err))
+	}
+	return nil
 }
 
 func (r *reading) askDetails(ctx context.Context, q question, take func(answer, details) error) error {

@@ -18,7 +18,7 @@ const (
 	RateLimited Fault = "rate-limited" // status 429, or the changelog's fault that says the same
 	Unavailable Fault = "unavailable"  // status 408 or 5xx, or a fault of the changelog that may pass
 	Refused     Fault = "refused"      // another status: 403, 405 …
-	NotFound    Fault = "not-found"    // status 404
+	NotFound    Fault = "not-found"    // status 404; of a project it is an answer, and not counted
 	Network     Fault = "network"      // no connection, a connection that ended, a certificate
 	Hang        Fault = "hang"         // no whole answer in time
 	Truncated   Fault = "truncated"    // the answer ends before its end
@@ -38,8 +38,9 @@ const (
 
 // Stats is what a client has met since it was made.
 type Stats struct {
-	Requests int64           // sent, repetitions included
-	Faults   map[Fault]int64 // answers that misbehaved, by kind
+	Requests int64            // sent, repetitions included
+	Faults   map[Fault]int64  // answers that misbehaved, by kind
+	Borne    map[Fault]string // the last words of those that became nobody's error, by kind
 }
 
 // counts is behind a pointer's lock because all goroutines of a client write it.
@@ -47,6 +48,7 @@ type counts struct {
 	mu       sync.Mutex
 	requests int64
 	faults   map[Fault]int64
+	borne    map[Fault]string
 }
 
 func (c *counts) request() {
@@ -61,11 +63,18 @@ func (c *counts) fault(kind Fault) {
 	c.faults[kind]++
 }
 
+// bear keeps the words of an error that is borne: nobody else hears of it.
+func (c *counts) bear(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.borne[FaultOf(err)] = err.Error()
+}
+
 // Stats returns a copy of the counts; it is safe to call at any time.
 func (c *Client) Stats() Stats {
 	c.counts.mu.Lock()
 	defer c.counts.mu.Unlock()
-	return Stats{Requests: c.counts.requests, Faults: maps.Clone(c.counts.faults)}
+	return Stats{Requests: c.counts.requests, Faults: maps.Clone(c.counts.faults), Borne: maps.Clone(c.counts.borne)}
 }
 
 // grade says what a trouble means for whoever asked.
@@ -146,10 +155,10 @@ func isKind(err error, kind Fault) bool {
 	return errors.As(err, &t) && t.kind == kind
 }
 
-// count takes down what kind of trouble an error is, if it is one.
-func (c *Client) count(err error) {
+// count takes down what kind of trouble an error is, if it is one, and not the answer to the question.
+func (c *Client) count(q question, err error) {
 	var t *trouble
-	if errors.As(err, &t) {
+	if errors.As(err, &t) && !(q.maybe && t.kind == NotFound) {
 		c.counts.fault(t.kind)
 	}
 }
