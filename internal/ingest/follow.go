@@ -84,7 +84,8 @@ func (p *poller) round(ctx context.Context) time.Duration {
 }
 
 // endGap ends a walk in place of the changelog whose list was never taken, by us or
-// by a process that was killed over it: the changelog tells what it would have.
+// by a process that was killed over it: the changelog tells what it would have, and
+// what kept the list from us is no trouble any more.
 func (p *poller) endGap(ctx context.Context) {
 	if p.noGap {
 		return
@@ -92,7 +93,7 @@ func (p *poller) endGap(ctx context.Context) {
 	all, err := p.cfg.Store.Walks(ctx, walksKept)
 	for _, w := range all {
 		if w.Kind == walkGap && w.Ended == nil && w.Listed == nil {
-			err = errors.Join(err, p.cfg.Store.EndWalk(ctx, w.ID, "the changelog answers again"))
+			err = errors.Join(err, p.cfg.Store.EndWalk(ctx, w.ID, ""))
 		}
 	}
 	p.noGap = err == nil

@@ -103,6 +103,34 @@ func TestAnswersAgain(t *testing.T) {
 	}
 }
 
+// TestGapWaits: while neither changelog nor list answers, people are told what the walk
+// in place of the changelog waits for; when either does, that is no trouble any more.
+func TestGapWaits(t *testing.T) {
+	t.Parallel()
+	for _, back := range []string{"/pypi#", "/simple/"} {
+		r := newRig(t)
+		r.times.list, r.times.listMost = time.Nanosecond, time.Nanosecond // the list may be asked for again at once
+		r.begun()
+		p := &poller{Follower: r.Follower}
+		round := func() {
+			p.retry, p.good = time.Time{}, time.Time{}
+			p.round(t.Context())
+		}
+		away := pypitest.Fault{Trouble: pypitest.Status, Status: http.StatusServiceUnavailable}
+		r.upstream.Break("/pypi#", away)
+		r.upstream.Break("/simple/", away)
+		round()
+		if w := r.walk(walkGap); w.ID == 0 || w.Ended != nil || !strings.Contains(w.Trouble, "/simple/: ") || !strings.Contains(w.Trouble, "503") {
+			t.Errorf("all away: %+v", w)
+		}
+		r.upstream.Mend(back)
+		round()
+		if w := r.walk(walkGap); w.Trouble != "" || (w.Ended == nil) == (w.Listed == nil) {
+			t.Errorf("%s is back: %+v", back, w)
+		}
+	}
+}
+
 // leaping is an index whose changelog has one serial that cannot be.
 type leaping struct{ Index }
 

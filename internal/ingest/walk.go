@@ -189,9 +189,12 @@ func (f *Follower) gap(ctx context.Context) (pypi.NamesInfo, error) {
 		return pypi.NamesInfo{}, err
 	}
 	info, err := f.list(ctx, w, at.NamesETag)
-	if errors.Is(err, pypi.ErrUnchanged) {
+	switch {
+	case errors.Is(err, pypi.ErrUnchanged):
 		// Its ETag is kept only of lists that were taken whole, and had serials.
 		return pypi.NamesInfo{Serials: true}, f.cfg.Store.EndWalk(ctx, w.ID, "")
+	case err != nil && ctx.Err() == nil: // it stays open: people are told what it waits for
+		err = errors.Join(err, f.cfg.Store.NoteWalk(ctx, w.ID, short(err.Error())))
 	}
 	return info, err
 }
