@@ -43,16 +43,16 @@ is the one that the farm's master follows.`,
 				if err != nil {
 					return err
 				}
-				in := ingest.New(ingest.Config{Store: h.Store, Upstream: pypi.New(pypi.Config{Simple: upstream}), Log: log})
+				in := ingest.New(ingest.Config{Store: h.Store, Upstream: pypi.New(set.index(upstream)), Log: log})
 				jobs, err := in.Add(ctx, ingest.Ask{Package: name, Versions: versions, Actor: actor(), Priority: farm.PriorityOperator})
 				if err != nil {
-					return unreachable(err)
+					return notAdded(ctx, h.Store, err)
 				}
 				return printAdded(cmd, pep.NormalizeName(name), jobs, asJSON)
 			})
 		},
 	}
-	set.bind(cmd, "state-dir", "database-url", "upstream")
+	set.bind(cmd, "state-dir", "database-url", "upstream", "ingest-json", "ingest-contact")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

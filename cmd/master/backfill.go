@@ -39,7 +39,7 @@ What could not be read is tried again by the master, in its own time.`,
 			return visit(cmd, b.set, b.run)
 		},
 	}
-	b.set.bind(cmd, "state-dir", "database-url", "upstream", "ingest-requests", "ingest-contact")
+	b.set.bind(cmd, "state-dir", "database-url", "upstream", "ingest-requests", "ingest-json", "ingest-contact")
 	cmd.Flags().StringVar(&b.from, "from", "", "read the names of `FILE` only, - is stdin")
 	cmd.Flags().BoolVar(&b.noWait, "no-wait", false, "leave the work to the master, and do not wait for it")
 	cmd.Flags().BoolVar(&b.asJSON, "json", false, "print one JSON object at the end")

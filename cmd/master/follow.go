@@ -26,6 +26,9 @@ const mostRequests = 64
 // so many slaves.
 const mostLeases = 1000
 
+// noJSON, for ingest-json, leaves out what only the upstream's JSON API tells.
+const noJSON = "none"
+
 // wireIngest makes the stage's two halves: what people ask for, and what the
 // upstream says by itself.
 func (m *Master) wireIngest() {
@@ -40,7 +43,11 @@ func (m *Master) wireIngest() {
 
 // index is how the upstream is asked.
 func (s settings) index(upstream string) pypi.Config {
-	return pypi.Config{Simple: upstream, Changelog: s.Changelog, Version: cli.Version(), Contact: s.Contact}
+	index := pypi.Config{Simple: upstream, Changelog: s.Changelog, JSON: s.JSON, Version: cli.Version(), Contact: s.Contact}
+	if s.JSON == noJSON {
+		index.JSON, index.NoJSON = "", true
+	}
+	return index
 }
 
 // following is how the upstream is followed; what is not settled has a default.

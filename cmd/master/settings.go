@@ -42,6 +42,7 @@ type settings struct {
 	Nightly       string        `key:"ingest-nightly" default:"03:30" help:"local <TIME> from which all names are compared, once a night"`
 	Reread        time.Duration `key:"ingest-reread" default:"720h" help:"after which a project is read again, though nothing was announced"`
 	Changelog     string        `key:"ingest-changelog" help:"<URL> of the upstream's changelog (XML-RPC)" empty:"pypi beside the upstream's simple/"`
+	JSON          string        `key:"ingest-json" help:"<URL> of the upstream's JSON API, which tells sizes and times that pages in HTML lack; none: it is not asked" empty:"pypi beside the upstream's simple/"`
 	Contact       string        `key:"ingest-contact" help:"a web or mail <ADDRESS> by which the upstream's people find you"`
 	Wheels        string        `key:"policy-upstream-wheels" default:"last" help:"what is done where the upstream has a wheel that pip takes: <WORD> skip, last (when there is nothing else to do) or build"`
 	Yanked        string        `key:"policy-yanked" default:"last" help:"what is done with yanked releases: <WORD> skip, last or build"`
@@ -106,14 +107,20 @@ func (s settings) check() error {
 		}
 	}
 	for flag, v := range map[string]string{"--upstream": s.Upstream, "--public-url": s.PublicURL, "--ingest-changelog": s.Changelog} {
-		if v == "" {
-			continue
-		}
-		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		if !isURL(v) {
 			return cli.Usage("%s %q: want a URL that starts with http:// or https://", flag, config.Hide(v))
 		}
 	}
+	if s.JSON != noJSON && !isURL(s.JSON) {
+		return cli.Usage("--ingest-json %q: want a URL that starts with http:// or https://, or %s", config.Hide(s.JSON), noJSON)
+	}
 	return nil
+}
+
+// isURL says whether a setting is the URL of a site, or not given.
+func isURL(v string) bool {
+	u, err := url.Parse(v)
+	return v == "" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // shortestLease is three beats that a frozen connection to NATS can be left between.

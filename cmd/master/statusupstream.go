@@ -93,11 +93,14 @@ func (t teller) walk(w store.Walk, left int64) {
 	case w.Kind == store.KindPlan:
 		return // nothing came of it that people must know
 	case w.Ended != nil && w.Listed == nil && w.Trouble == "":
-		t.line("last %s, ended %s: the list of names is what it was", name, t.ago(*w.Ended))
+		// Either it is what it was, or the changelog answered before there was one.
+		t.line("last %s, ended %s: there was no new list of names", name, t.ago(*w.Ended))
 	case w.Ended != nil && w.Listed == nil:
 		t.line("last %s, ended %s: no list of names", name, t.ago(*w.Ended))
 	case w.Ended != nil:
 		t.line("last %s, ended %s: %s listed, %s to be read", name, t.ago(*w.Ended), projects(w.Total), grouped(w.Chosen))
+	case w.Listed == nil && w.Trouble != "":
+		t.line("%s, for %s: waits for the list of names", name, since)
 	case w.Listed == nil:
 		t.line("%s, for %s: reads the list of names", name, since)
 	default:

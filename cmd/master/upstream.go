@@ -55,7 +55,18 @@ func (m *Master) sameUpstream(ctx context.Context) error {
 		former, indexName(m.Upstream))
 }
 
-// unreachable adds the remedy to the error of an upstream that does not answer.
+// notAdded is the error of an add, with the remedy if the upstream does not answer:
+// another one can be named only until the farm follows one.
+func notAdded(ctx context.Context, st *store.Store, err error) error {
+	followed, unread := st.Settled(ctx, store.UpstreamSetting)
+	if !errors.Is(err, pypi.ErrUnavailable) || unread == nil && followed == "" {
+		return unreachable(err)
+	}
+	return fmt.Errorf("%w; is the network there? Nothing is changed: add it again when the upstream answers", err)
+}
+
+// unreachable adds the remedy to the error of an upstream that does not answer, where
+// none is followed yet.
 func unreachable(err error) error {
 	if errors.Is(err, pypi.ErrUnavailable) {
 		return fmt.Errorf("%w; is the network there? --upstream names another index", err)
