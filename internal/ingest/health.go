@@ -23,6 +23,14 @@ type health struct {
 	until  time.Time // when the next one may be tried
 	pause  growing
 	closed time.Time // nobody is asked for before
+	backs  int       // how often it was back
+}
+
+// times is how often the upstream was back.
+func (h *health) times() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.backs
 }
 
 // heard takes down how an answer was; away says that the upstream has just begun
@@ -32,7 +40,9 @@ func (h *health) heard(ok bool, named time.Duration) (away, back bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if ok {
-		back = h.bad >= awayAfter
+		if back = h.bad >= awayAfter; back {
+			h.backs++
+		}
 		h.bad = 0
 		h.pause.reset()
 		return false, back
@@ -105,7 +115,12 @@ func (r *reader) hear(ctx context.Context, it *task, err error) {
 		return
 	}
 	r.log.Info().Msg("the upstream is back")
-	// Their pauses have grown for hours, and it was none of their fault.
+	r.hasten(ctx)
+}
+
+// hasten ends the pauses that have grown while the upstream was away, and it was none of the
+// projects' fault.
+func (r *reader) hasten(ctx context.Context) {
 	if err := r.cfg.Store.Hasten(ctx, notThere, emptyPage); err != nil && ctx.Err() == nil {
 		r.log.Error().Err(err).Msg("projects that could not be read not hastened")
 	}

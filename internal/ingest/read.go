@@ -202,6 +202,15 @@ func (r *reader) ask(ctx context.Context) error {
 // fetch reads one project; false says that there is nothing to write, and what is
 // to come of it is kept.
 func (r *reader) fetch(ctx context.Context, it *task) bool {
+	backs := r.health.times()
+	write := r.fetched(ctx, it)
+	if !write && r.health.times() != backs {
+		r.hasten(ctx) // put off for the upstream's sake, which was back before that was kept
+	}
+	return write
+}
+
+func (r *reader) fetched(ctx context.Context, it *task) bool {
 	p, err := r.request(ctx, it)
 	if ctx.Err() != nil {
 		return false // its lease is freed by whoever comes next
