@@ -54,7 +54,7 @@ func (s *Store) inOrder(c ClaimRequest) []int64 {
 	}
 	first := map[int64]int16{}
 	for _, t := range c.Targets {
-		first[t] = s.heads.foremost(t)
+		first[t] = s.heads.foremost(t, c.Slave)
 		kinds, _ := s.needs.remembered(s, t)
 		for _, k := range fitting(kinds, c, t) {
 			first[t] = min(first[t], k.first)
@@ -135,7 +135,7 @@ func (s *Store) claimMoving(ctx context.Context, c ClaimRequest, in lane, k kind
 	l, at, ok, err := s.claimFrom(ctx, c, in, k, from)
 	s.heads.moved(in, from, at, ok && err == nil)
 	if err == nil && !k.needs() && k.whole() {
-		s.heads.tried(in.target, from, ok)
+		s.heads.tried(in.target, c.Slave, from, ok)
 	}
 	return l, ok, err
 }

@@ -62,15 +62,18 @@ type heads struct {
 	mu     sync.Mutex
 	last   map[lane]head
 	looks  map[lane]look
-	hears  bool            // notifications come in
-	clock  int64           // grows with all that is heard of the queue
-	all    int64           // when something was queued, nobody knows where
-	queued map[int64]int64 // when something was queued on this target
-	needy  int64           // when something was queued that may need something of a slave
-	bare   map[int64]bare  // targets on which a claim found nothing
+	hears  bool              // notifications come in
+	clock  int64             // grows with all that is heard of the queue
+	all    int64             // when something was queued, nobody knows where
+	queued map[int64]int64   // when something was queued on this target
+	needy  int64             // when something was queued that may need something of a slave
+	bare   map[lookedAt]bare // where a claim found nothing
 }
 
-// bare is when a claim found nothing on a target, for whoever it claimed.
+// lookedAt is a target, for one slave: what one may not have, as one that is paused, others may.
+type lookedAt struct{ target, slave int64 }
+
+// bare is when a claim found nothing.
 type bare struct {
 	clock int64
 	until time.Time // it is believed so long
@@ -123,13 +126,13 @@ func (h *heads) peek(in lane) head {
 	return last
 }
 
-// foremost is the priority of what a claim would probably find on a target: of the last one that
-// was found, if nothing better was heard of since. What nobody has looked at yet comes first, and
-// last what had nothing a moment ago.
-func (h *heads) foremost(target int64) int16 {
+// foremost is the priority of what a slave's claim would probably find on a target: of the last one
+// that was found, if nothing better was heard of since. What nobody has looked at yet comes first, and
+// last where there was nothing for this slave a moment ago.
+func (h *heads) foremost(target, slave int64) int16 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if b, ok := h.bare[target]; ok && b.clock >= max(h.all, h.queued[target]) && time.Now().Before(b.until) {
+	if b, ok := h.bare[lookedAt{target, slave}]; ok && b.clock >= max(h.all, h.queued[target]) && time.Now().Before(b.until) {
 		return math.MaxInt16
 	}
 	last, known := h.last[lane{target: target}]
@@ -139,18 +142,18 @@ func (h *heads) foremost(target int64) int16 {
 	return last.place.priority
 }
 
-// tried notes whether a claim that started at from found something on a target.
-func (h *heads) tried(target int64, from head, found bool) {
+// tried notes whether a slave's claim that started at from found something on a target.
+func (h *heads) tried(target, slave int64, from head, found bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if found {
-		delete(h.bare, target)
+		delete(h.bare, lookedAt{target, slave})
 		return
 	}
 	if h.bare == nil {
-		h.bare = map[int64]bare{}
+		h.bare = map[lookedAt]bare{}
 	}
-	h.bare[target] = bare{clock: from.clock, until: time.Now().Add(headLife)}
+	h.bare[lookedAt{target, slave}] = bare{clock: from.clock, until: time.Now().Add(headLife)}
 }
 
 // look gives the start to a claim that found nothing behind its place; false: it

@@ -99,26 +99,29 @@ func TestForemost(t *testing.T) {
 	var h heads
 	want := func(what string, want int16) {
 		t.Helper()
-		if got := h.foremost(7); got != want {
+		if got := h.foremost(7, 1); got != want {
 			t.Errorf("%s: %d, want %d", what, got, want)
 		}
 	}
 	want("nobody has looked", math.MinInt16)
 	from := h.get(in)
 	h.moved(in, from, claimed{place: queuePlace{priority: 10, id: 1}}, true)
-	h.tried(7, from, true)
+	h.tried(7, 1, from, true)
 	want("an operator's job was found", 10)
-	h.tried(7, h.get(in), false)
+	h.tried(7, 1, h.get(in), false)
 	want("nothing was found", math.MaxInt16)
+	if got := h.foremost(7, 2); got != 10 {
+		t.Errorf("nothing was found for another slave: %d, want 10", got)
+	}
 	h.heard("8/10/0/5")
 	want("something is queued elsewhere", math.MaxInt16)
 	h.heard("7/40/0/5")
 	want("something is queued", 10)
 	from = h.get(in)
 	h.heard("7/20/0/6")
-	h.tried(7, from, false)
+	h.tried(7, 1, from, false)
 	want("something was queued while nothing was found", 10)
-	h.tried(7, h.get(in), false)
+	h.tried(7, 1, h.get(in), false)
 	h.heard("")
 	want("something is queued, nobody knows where", 10)
 }
