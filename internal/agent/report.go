@@ -45,19 +45,37 @@ func (a *Agent) reports(ctx context.Context) {
 	}
 }
 
-// reportAll tries every result once, so that one in trouble does not hold up the
-// others.
+// reportAll tries every result once, all of them at the same time: one whose upload takes
+// long, or that is in trouble, does not hold up the others. What is finished meanwhile
+// joins them. There are few: see maxUnreported.
 func (a *Agent) reportAll(ctx context.Context) error {
-	var all []error
-	for _, token := range a.board.facts().finished {
-		if ctx.Err() != nil {
-			break
+	type end struct {
+		n   int
+		err error
+	}
+	ends, tried, underWay := make(chan end), map[string]bool{}, 0
+	var all []error // in the order of the results, so that the same trouble is the same text
+	for {
+		f, changed := a.board.look()
+		for _, token := range f.finished {
+			if tried[token] || ctx.Err() != nil {
+				continue
+			}
+			n := len(all)
+			tried[token], all = true, append(all, nil)
+			underWay++
+			go func() { ends <- end{n, a.deliver(ctx, token)} }()
 		}
-		if err := a.deliver(ctx, token); err != nil {
-			all = append(all, err)
+		if underWay == 0 {
+			return errors.Join(all...)
+		}
+		select {
+		case e := <-ends:
+			underWay--
+			all[e.n] = e.err
+		case <-changed:
 		}
 	}
-	return errors.Join(all...)
 }
 
 // deliver reports one result, sends what the master lacks, and reports again,

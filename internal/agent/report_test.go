@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -236,6 +238,33 @@ func TestEndWaitsForWhatMoves(t *testing.T) {
 	if err := s.waitEnd(); err != nil {
 		t.Errorf("Run = %v", err)
 	}
+	s.wait(Accepted, "TOKEN1")
+}
+
+// TestResultsGoHomeBesideEachOther has an upload wait until a later result is accepted.
+func TestResultsGoHomeBesideEachOther(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release) // before the server's own end
+	var n atomic.Int64
+	m.upload = func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			close(begun)
+			<-goOn
+		}
+		m.store(w, r)
+	}
+	m.serve(m.farm.Master)
+	s := m.prepareSlave(Config{}, goodBuild).start()
+	m.leases <- lease(1)
+	<-begun
+	for n := range int64(maxUnreported) {
+		m.leases <- lease(n + 2)
+		s.wait(Accepted, fmt.Sprintf("TOKEN%d", n+2))
+	}
+	release()
 	s.wait(Accepted, "TOKEN1")
 }
 
