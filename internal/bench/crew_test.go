@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/farm"
@@ -115,8 +116,8 @@ func (c *crew) slave(ctx context.Context, end *bus.SlaveEnd) {
 }
 
 // unreported is how many results a slave may have before it asks for no more work, the
-// agent's maxUnreported. It does not wait for one to be accepted: reports have a loop of
-// their own, and one after the other they go home while the next build runs.
+// agent's maxUnreported. It does not wait for one to be accepted: all go home while the
+// next build runs.
 const unreported = 3
 
 // member is one slave of a crew.
@@ -146,7 +147,7 @@ func (m *member) work(ctx context.Context) error {
 	reported := make(chan error, 1)
 	go func() {
 		defer end()
-		reported <- m.reports(context.WithoutCancel(ctx), finished, room)
+		reported <- m.reports(context.WithoutCancel(ctx), end, finished, room)
 	}()
 	err := m.builds(ctx, room, finished)
 	close(finished)
@@ -195,15 +196,22 @@ func (m *member) ask(ctx context.Context) (*farm.Lease, error) {
 	}
 }
 
-func (m *member) reports(ctx context.Context, finished <-chan farm.Lease, room <-chan struct{}) error {
+// reports brings home what is finished, all at the same time, as the agent does. A failure
+// is the end.
+func (m *member) reports(ctx context.Context, end func(), finished <-chan farm.Lease, room <-chan struct{}) error {
+	var group errgroup.Group
 	for lease := range finished {
-		if err := m.deliver(ctx, lease); err != nil {
-			return err
-		}
-		m.letGo(lease.Token)
-		<-room
+		group.Go(func() error {
+			if err := m.deliver(ctx, lease); err != nil {
+				end()
+				return err
+			}
+			m.letGo(lease.Token)
+			<-room
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 func (m *member) hold(token string) {
@@ -252,7 +260,9 @@ func (m *member) deliver(ctx context.Context, l farm.Lease) error {
 			if reply.Reason != "" {
 				return fmt.Errorf("job %d: %s", l.Job, reply.Reason)
 			}
+			m.holds.Lock()
 			m.accepted = append(m.accepted, time.Since(began))
+			m.holds.Unlock()
 			m.windows[min(time.Since(m.began)/window, time.Duration(len(m.windows)-1))].Add(1)
 			return nil
 		}

@@ -41,6 +41,9 @@ const (
 	cycleWheel = 20_000
 )
 
+// cycleRows are those of the farm that the cycle's own rows take the place of.
+const cycleRows = 3
+
 // How many jobs a second there must be enough of.
 const (
 	mostFailed = 4_000
@@ -55,9 +58,14 @@ const (
 func BenchmarkCycle(b *testing.B) {
 	long := cycleLong(b)
 	keep := diskDir(b)
+	prepare := func(b *testing.B, home string, each int) *head {
+		b.Helper()
+		return newHeadIn(b, cycleDatabase(b, home, int(long.Seconds())*each), inside(b, keep))
+	}
 	for _, slaves := range []int{20, 200} {
+		home := home(b, cycleRows) // goes when all is over, see diskDir
 		b.Run(fmt.Sprintf("outcome=failed/slaves=%d", slaves), func(b *testing.B) {
-			h := newHeadIn(b, cycleDatabase(b, int(long.Seconds()*mostFailed)), inside(b, keep))
+			h := prepare(b, home, mostFailed)
 			b.ResetTimer()
 			used := h.uses()
 			tale := h.crew(slaves, crewTask{Long: long, Log: cycleLog})
@@ -67,8 +75,9 @@ func BenchmarkCycle(b *testing.B) {
 		})
 	}
 	for _, slaves := range []int{20, 200} {
+		home := home(b, cycleRows)
 		b.Run(fmt.Sprintf("outcome=built/slaves=%d", slaves), func(b *testing.B) {
-			h := newHeadIn(b, cycleDatabase(b, int(long.Seconds()*mostBuilt)), inside(b, keep))
+			h := prepare(b, home, mostBuilt)
 			b.ResetTimer()
 			began, used := time.Now(), h.uses()
 			tale := h.crew(slaves, crewTask{Long: long, Log: cycleLog, Wheel: cycleWheel})
@@ -112,9 +121,9 @@ func inside(b *testing.B, dir string) string {
 
 // cycleDatabase is a durable farm with so many projects, each of one release on
 // three targets: the lowest is queued, and the others wait for it.
-func cycleDatabase(b *testing.B, projects int) (dsn string) {
+func cycleDatabase(b *testing.B, home string, projects int) (dsn string) {
 	b.Helper()
-	dsn = database(b, 3)
+	dsn = databaseIn(b, home, cycleRows)
 	conn, err := pgx.Connect(b.Context(), dsn)
 	must(b, err)
 	defer conn.Close(context.Background())

@@ -47,7 +47,12 @@ type rig struct {
 // The large one is kept in the cache folder: it takes minutes to make.
 func database(b *testing.B, rows int) string {
 	b.Helper()
-	dir := home(b, rows)
+	return databaseIn(b, home(b, rows), rows)
+}
+
+// databaseIn is database in a folder of the caller's.
+func databaseIn(b *testing.B, dir string, rows int) string {
+	b.Helper()
 	pg, err := embedpg.Start(b.Context(), embedpg.Config{Dir: dir, CacheDir: proc.DefaultCacheDir(), Log: zerolog.Nop(),
 		Settings: map[string]string{"max_wal_size": "4GB", "maintenance_work_mem": "1GB"}})
 	if err != nil {
@@ -176,7 +181,7 @@ func newRig(b *testing.B, dsn string, askers int) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); d.Run(ctx) }()
-	stopNext, err := r.wire.Master.HandleNext(d.Next)
+	stopNext, err := r.wire.Inside(b).HandleNext(d.Next)
 	if err != nil {
 		b.Fatal(err)
 	}

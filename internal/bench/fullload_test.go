@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(beCrew) != "":
 		err = runCrew(os.Stdin, os.Stdout)
 	default:
+		debug.SetGCPercent(200) // as `master serve` does, which is what this program stands for
 		os.Exit(m.Run())
 	}
 	if err != nil {

@@ -26,7 +26,7 @@ func BenchmarkLoad(b *testing.B) {
 	long := max(cycleLong(b), 3*window)
 	for _, busy := range []bool{false, true} {
 		b.Run(fmt.Sprintf("busy=%v", busy), func(b *testing.B) {
-			f := &full{dsn: cycleDatabase(b, loadSlaves*int(long.Seconds()))}
+			f := &full{dsn: cycleDatabase(b, home(b, cycleRows), loadSlaves*int(long.Seconds()))}
 			if !busy {
 				must(b, forAll(b, f.connect(b), `update jobs set not_before = 'infinity'`))
 			}

@@ -64,9 +64,10 @@ func newHeadIn(b *testing.B, dsn, dir string) *head {
 	h.pages, err = publish.New(publish.Config{Store: s, Depot: d, SiteDir: h.site, Log: zerolog.Nop()})
 	must(b, err)
 	handler = web.New(web.Config{Store: s, Depot: d, SiteDir: h.site, Upload: c.Upload(), Log: zerolog.Nop()})
+	inside := h.wire.Inside(b)
 	for _, register := range []func() (func(), error){
-		func() (func(), error) { return h.wire.Master.HandleNext(disp.Next) },
-		func() (func(), error) { return h.wire.Master.HandleReport(c.Report) },
+		func() (func(), error) { return inside.HandleNext(disp.Next) },
+		func() (func(), error) { return inside.HandleReport(c.Report) },
 	} {
 		stop, err := register()
 		must(b, err)

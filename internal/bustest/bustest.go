@@ -65,14 +65,28 @@ func (f *Farm) Creds(t testing.TB, name string, role farm.Role) []byte {
 // Connect opens a connection with creds that ends with the test.
 func (f *Farm) Connect(t testing.TB, label string, creds []byte) *bus.Conn {
 	t.Helper()
-	c, err := bus.Connect(context.Background(), bus.Options{
-		URL: f.Server.URL(), Creds: creds, Label: label, Log: zerolog.Nop(),
-	})
+	return connect(t, bus.Options{URL: f.Server.URL(), Creds: creds, Label: label, Log: zerolog.Nop()})
+}
+
+func connect(t testing.TB, o bus.Options) *bus.Conn {
+	t.Helper()
+	c, err := bus.Connect(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// Inside connects as the master once more, without a network between: as a master does
+// whose own server it is. It ends with that server, and does not find another one.
+func (f *Farm) Inside(t testing.TB) *bus.Conn {
+	t.Helper()
+	creds, err := f.Authority.MasterCreds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connect(t, bus.Options{InProcess: f.Server, Creds: creds, Label: "master", Log: zerolog.Nop()})
 }
 
 // Slave enrolls a slave and connects as it.
