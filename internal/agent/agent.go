@@ -83,8 +83,10 @@ type Agent struct {
 	draining sync.Once
 }
 
-// maxUnreported bounds the results on disk beyond which no job is asked for.
-const maxUnreported = 3
+// maxUnreported bounds the results on disk beyond which no job is asked for. Results go home
+// together, and a master that is asked much takes many for little more than the price of one:
+// a slave whose builds are short should not wait for each of its answers.
+const maxUnreported = 8
 
 // pace is how long the loops pause after failures; tests are less patient.
 type pace struct {

@@ -118,7 +118,7 @@ func (c *crew) slave(ctx context.Context, end *bus.SlaveEnd) {
 // unreported is how many results a slave may have before it asks for no more work, the
 // agent's maxUnreported. It does not wait for one to be accepted: all go home while the
 // next build runs.
-const unreported = 3
+const unreported = 8
 
 // member is one slave of a crew.
 type member struct {
