@@ -157,7 +157,7 @@ func (a *Agent) loops(ctx context.Context) {
 	a.work(take, ctx)
 	late := time.AfterFunc(a.pace.last, func() { a.board.change(func(f *facts) { f.late = true }) })
 	// An error means that ctx has ended: what is unreported stays on disk.
-	if f, err := a.board.await(ctx, reportingIsOver); err == nil && f.gaveUp {
+	if f, err := a.board.await(ctx, reportingIsOver); err == nil && !nothingUnreported(f) {
 		a.log.Warn().Int("results", len(f.finished)).Msg("no master takes what is finished: it stays in the state folder, and is reported after the next start")
 	}
 	late.Stop()
@@ -188,8 +188,8 @@ func (a *Agent) foreign(err error) bool {
 }
 
 // farewell has a short context of its own. A last try brings home what was
-// finished in the same moment; the beat gives back what is not held any more, so
-// that nobody has to wait for the lease to expire.
+// finished in the same moment, if that is small; the beat gives back what is not held any
+// more, so that nobody has to wait for the lease to expire. It has half of the time to itself.
 func (a *Agent) farewell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, farewellWithin)
 	defer cancel()
@@ -198,7 +198,9 @@ func (a *Agent) farewell(ctx context.Context) {
 	if !f.greeted {
 		return
 	}
-	a.reportAll(ctx)
+	brief, enough := context.WithTimeout(ctx, farewellWithin/2)
+	a.reportAll(brief)
+	enough()
 	last := a.pulse(ctx)
 	last.Leaving = true
 	if _, err := a.wire.Beat(ctx, last); err != nil {

@@ -32,7 +32,7 @@ type facts struct {
 	building *building     // nil: nothing
 	finished []string      // tokens of the results in the spool, oldest first
 	late     bool          // who ended us has waited for long
-	gaveUp   bool          // and what was tried last was not taken
+	hopeless []string      // tokens of results that were not taken since
 }
 
 // building is the build under way; it does not change once it is on the board.
@@ -148,9 +148,12 @@ func mayGreet(f facts) bool { return !f.greeted && !f.asking }
 // nothingUnreported is also true when nobody would understand a report.
 func nothingUnreported(f facts) bool { return len(f.finished) == 0 || f.foreign != nil }
 
-func reportingIsOver(f facts) bool { return nothingUnreported(f) || f.gaveUp }
-
-func somethingUnreported(f facts) bool { return len(f.finished) > 0 }
+// reportingIsOver is also true when each result was tried in vain after patience had ended;
+// while one of them still moves it is not.
+func reportingIsOver(f facts) bool {
+	return nothingUnreported(f) ||
+		!slices.ContainsFunc(f.finished, func(token string) bool { return !slices.Contains(f.hopeless, token) })
+}
 
 // mayAsk bounds what waits in the spool: while no master takes results there is
 // no point in making more of them.

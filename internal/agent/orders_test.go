@@ -1,9 +1,15 @@
 package agent
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"pinwheel/internal/builder"
 	"pinwheel/internal/bus"
 )
 
@@ -158,4 +164,44 @@ func TestEndKillsTheBuildAndGivesItBack(t *testing.T) {
 	}
 	onlyNames(t, s.paths.build)
 	onlyNames(t, s.paths.spool)
+}
+
+// TestEndGivesBackBesideAnUpload: a wheel that takes long does not keep the lease of the
+// build that was killed.
+func TestEndGivesBackBesideAnUpload(t *testing.T) {
+	t.Parallel()
+	m, begun, uploads := newMaster(t), make(chan string, 1), make(chan struct{}, 16)
+	m.upload = func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the server sees then when the slave goes
+		uploads <- struct{}{}
+		<-r.Context().Done()
+	}
+	leaving := make(chan []string, 1)
+	m.beat = func(b bus.Beat) bus.BeatReply {
+		if b.Leaving {
+			leaving <- b.Held
+		}
+		return bus.BeatReply{}
+	}
+	m.serve(m.farm.Master)
+	held := heldBuild(begun, nil)
+	var builds atomic.Int64
+	s := m.prepareSlave(Config{}, func(ctx context.Context, b builder.Build) (builder.Result, error) {
+		if builds.Add(1) == 1 {
+			return goodBuild(ctx, b)
+		}
+		return held(ctx, b)
+	}).start()
+	m.leases <- lease(1)
+	receive(t, uploads)
+	m.leases <- lease(2)
+	receive(t, begun)
+	s.stop()
+	if err := s.waitEnd(); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if diff := cmp.Diff([]string{"TOKEN1"}, receive(t, leaving)); diff != "" {
+		t.Errorf("the last beat holds: %s", diff)
+	}
+	onlyNames(t, s.paths.spool, "TOKEN1")
 }

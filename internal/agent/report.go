@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
+	"sync"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -16,66 +18,63 @@ import (
 )
 
 // maxRounds bounds how often in a row a master may ask for files that it was
-// just sent; then the loop pauses like after any failure.
+// just sent; then its loop pauses like after any failure.
 const maxRounds = 5
 
-// reports brings spooled results home, for as long as that takes: through
-// restarts of the master, outages of the wire and full disks. A new result or a
-// master that is back ends a pause early.
+// reports brings spooled results home, for as long as that takes: through restarts of the
+// master, outages of the wire and full disks. All go at the same time and each by itself: one
+// whose upload takes long, or that is in trouble, does not hold up the others. There are few,
+// see maxUnreported.
 func (a *Agent) reports(ctx context.Context) {
-	pause := pauses(a.pace.retry, a.pace.retryMax)
-	trouble := nag{log: a.log}
+	var results sync.WaitGroup
+	defer results.Wait()
+	begun := map[string]bool{}
+	isNew := func(token string) bool { return !begun[token] }
 	for {
-		f, err := a.board.await(ctx, somethingUnreported)
+		f, err := a.board.await(ctx, func(f facts) bool { return slices.ContainsFunc(f.finished, isNew) })
 		if err != nil {
 			return
 		}
-		err = a.reportAll(ctx)
-		if err == nil {
-			pause.Reset()
-			trouble.over("results are accepted again")
-			continue
+		maps.DeleteFunc(begun, func(token string, _ bool) bool { return !slices.Contains(f.finished, token) })
+		for _, token := range f.finished {
+			if isNew(token) {
+				begun[token] = true
+				results.Go(func() { a.bringHome(ctx, token) })
+			}
 		}
-		if ctx.Err() != nil || a.foreign(err) {
-			return
-		}
-		trouble.say(err, "result not accepted yet")
-		a.board.change(func(f *facts) { f.gaveUp = f.late })
-		a.pauseUntilNews(ctx, f, pause.NextBackOff())
 	}
 }
 
-// reportAll tries every result once, all of them at the same time: one whose upload takes
-// long, or that is in trouble, does not hold up the others. What is finished meanwhile
-// joins them. There are few: see maxUnreported.
-func (a *Agent) reportAll(ctx context.Context) error {
-	type end struct {
-		n   int
-		err error
-	}
-	ends, tried, underWay := make(chan end), map[string]bool{}, 0
-	var all []error // in the order of the results, so that the same trouble is the same text
+// bringHome delivers one result, again and again. A master that is back ends a pause early.
+func (a *Agent) bringHome(ctx context.Context, token string) {
+	pause, trouble := pauses(a.pace.retry, a.pace.retryMax), nag{log: a.log}
 	for {
-		f, changed := a.board.look()
-		for _, token := range f.finished {
-			if tried[token] || ctx.Err() != nil {
-				continue
+		hellos := a.board.facts().hellos
+		err := a.deliver(ctx, token)
+		if err == nil || ctx.Err() != nil || a.foreign(err) {
+			return
+		}
+		trouble.say(err, "result not accepted yet")
+		a.board.change(func(f *facts) {
+			if f.late && !slices.Contains(f.hopeless, token) {
+				f.hopeless = append(slices.Clip(f.hopeless), token)
 			}
-			n := len(all)
-			tried[token], all = true, append(all, nil)
-			underWay++
-			go func() { ends <- end{n, a.deliver(ctx, token)} }()
-		}
-		if underWay == 0 {
-			return errors.Join(all...)
-		}
-		select {
-		case e := <-ends:
-			underWay--
-			all[e.n] = e.err
-		case <-changed:
-		}
+		})
+		a.pauseUntilGreeted(ctx, hellos, pause.NextBackOff())
 	}
+}
+
+// reportAll tries every result once.
+func (a *Agent) reportAll(ctx context.Context) {
+	var results sync.WaitGroup
+	for _, token := range a.board.facts().finished {
+		results.Go(func() {
+			if err := a.deliver(ctx, token); err != nil {
+				a.log.Debug().Err(err).Msg("result not accepted: it stays in the state folder")
+			}
+		})
+	}
+	results.Wait()
 }
 
 // deliver reports one result, sends what the master lacks, and reports again,

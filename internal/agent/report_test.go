@@ -268,6 +268,50 @@ func TestResultsGoHomeBesideEachOther(t *testing.T) {
 	s.wait(Accepted, "TOKEN1")
 }
 
+// TestTroubleBesideASlowUpload: what is refused at first is reported again while the upload
+// of another goes on, and the end waits for the one that moves.
+func TestTroubleBesideASlowUpload(t *testing.T) {
+	t.Parallel()
+	m := newMaster(t)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release) // before the server's own end
+	var uploads, refused atomic.Int64
+	m.report = func(r bus.Report) bus.ReportReply {
+		if r.Job == 2 && refused.Add(1) <= 3 || r.Job == 3 {
+			return bus.ReportReply{Error: "the database is away"}
+		}
+		return m.takeReport(r)
+	}
+	m.upload = func(w http.ResponseWriter, r *http.Request) {
+		if uploads.Add(1) == 1 {
+			close(begun)
+			<-goOn
+		}
+		m.store(w, r)
+	}
+	m.serve(m.farm.Master)
+	s := m.prepareSlave(Config{}, goodBuild)
+	s.pace.last = time.Nanosecond
+	s.start()
+	m.leases <- lease(1)
+	<-begun
+	m.leases <- lease(2)
+	s.wait(Accepted, "TOKEN2")
+	m.leases <- lease(3)
+	s.wait(Spooled, "TOKEN3")
+	s.Drain()
+	if _, err := s.board.await(t.Context(), func(f facts) bool { return len(f.hopeless) > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	s.wait(Accepted, "TOKEN1")
+	if err := s.waitEnd(); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	onlyNames(t, s.paths.spool, "TOKEN3")
+}
+
 // TestOutageOfTheWire ends the NATS server while a build runs, and starts it
 // again on the same address.
 func TestOutageOfTheWire(t *testing.T) {

@@ -43,12 +43,10 @@ func (n *nag) over(what string) {
 	n.last = ""
 }
 
-// pauseUntilNews waits like sleep, but no longer than until a result was added
-// to those of f, or the master has greeted us anew.
-func (a *Agent) pauseUntilNews(ctx context.Context, f facts, d time.Duration) {
+// pauseUntilGreeted waits like sleep, but no longer than until the master has greeted us
+// anew after so many hellos.
+func (a *Agent) pauseUntilGreeted(ctx context.Context, hellos int, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, _ = a.board.await(ctx, func(now facts) bool {
-		return now.hellos > f.hellos || len(now.finished) > len(f.finished)
-	})
+	_, _ = a.board.await(ctx, func(now facts) bool { return now.hellos > hellos })
 }
