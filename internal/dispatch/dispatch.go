@@ -68,6 +68,7 @@ type Dispatcher struct {
 	questions questions
 	refusals  refusals
 	known     known
+	served    served
 	poll      time.Duration
 	waits     func() // for tests: called when a question begins to wait
 }

@@ -25,6 +25,7 @@ func (d *Dispatcher) Next(ctx context.Context, name string, n bus.Next) bus.Next
 	}
 	d.refusals.over(refusal{name, "next"})
 	if lease != nil {
+		d.served.now(name)
 		// Row before answer: a lease that the slave does not hear of is found by
 		// the request's id when it asks again, but an answer without a row would
 		// be work for nobody.
@@ -85,7 +86,7 @@ func (d *Dispatcher) leaseTo(
 func (d *Dispatcher) claimFor(ctx context.Context, who acquaintance, n bus.Next) (store.ClaimRequest, error) {
 	c := store.ClaimRequest{
 		Slave: who.slave.ID, Request: n.Request, Token: rand.Text(), Length: d.cfg.Lease, Most: d.cfg.ProjectLeases,
-		Memory: who.slave.Memory,
+		Memory: who.slave.Memory, Since: d.served.since(who.slave.Name),
 	}
 	if n.Request == "" {
 		return c, errors.New("a request for work without an id, which a repeat could not name")
@@ -129,6 +130,7 @@ func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest) (
 		d.waits()
 		select {
 		case <-woken:
+			c.Woken = true
 		case <-deadline.C:
 			return nil, nil
 		case <-waiting.Done():

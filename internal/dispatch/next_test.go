@@ -161,6 +161,50 @@ func TestNewWorkWakes(t *testing.T) {
 	}
 }
 
+// TestServedFairly has four slaves wait for single jobs, each of which asks anew at once when
+// it has one: all get about as many.
+func TestServedFairly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run()
+	names := []string{"a", "b", "c", "d"}
+	for _, name := range names[2:] {
+		w.Must(w.Store.EnrollSlave(t.Context(), name, farm.RoleSlave, "key-"+name, "test"))
+	}
+	type answer struct {
+		slave string
+		reply bus.NextReply
+	}
+	answers := make(chan answer, len(names))
+	ask := func(name string, round int) {
+		got := w.asking(name, fmt.Sprint(name, round))
+		go func() { answers <- answer{name, <-got} }()
+	}
+	for _, name := range names {
+		ask(name, 0)
+	}
+	const each = 8
+	given := map[string]int{}
+	for round := range each * len(names) {
+		w.Queue(fmt.Sprintf("demo-%d", round), young())
+		got := <-answers
+		if got.reply.Lease == nil {
+			t.Fatalf("%s was given %+v", got.slave, got.reply)
+		}
+		given[got.slave]++
+		for range len(names) - 1 {
+			<-w.waiting // the others wait again
+		}
+		ask(got.slave, round+1)
+	}
+	for _, name := range names {
+		// Who is late for the moment in which they come together on a busy machine loses a round.
+		if given[name] < each/4 {
+			t.Errorf("%s was given %d jobs of %d: %v", name, given[name], each*len(names), given)
+		}
+	}
+}
+
 // TestWaitEnds: with nothing, and no error, when it is time or the slave has gone.
 func TestWaitEnds(t *testing.T) {
 	t.Parallel()

@@ -52,6 +52,11 @@ type claiming struct {
 	err   error
 }
 
+func (c *claiming) woken() bool { return c.req.Woken }
+
+// order is who of several waits longest.
+func (c *claiming) order(o *claiming) int { return c.req.Since.Compare(o.req.Since) }
+
 // dest is where the columns of a claim's row are scanned to.
 func (c *claiming) dest() []any {
 	return append(leaseOf(&c.lease, &c.hint), &c.at.place.priority, &c.at.place.rank, &c.at.back, &c.at.full)

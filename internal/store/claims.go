@@ -23,6 +23,9 @@ type ClaimRequest struct {
 	Length  time.Duration
 	Most    int // leases that one project may have at once; 0: any number
 
+	Since time.Time // since when it waits, by the caller's clock: of claims made together the longest wait comes first
+	Woken bool      // with others, by work that may be less than they are: it is worth a moment to be together
+
 	Memory   int64              // of the slave, bytes; 0: unknown
 	Packages map[int64][]string // Debian packages that it has, sorted, by target
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // turns lets calls that come at the same time be done together, for about the price
@@ -14,10 +15,17 @@ import (
 type turns[T any] struct {
 	most int // together; 0: any number
 
+	// lingers says whether who leads waits a moment for others, who come for the same reason.
+	lingers func(T) bool
+	order   func(a, b T) int // of those who are done together; nil: of their coming
+
 	mu      sync.Mutex
 	waiting []*turn[T]
 	busy    bool
 }
+
+// linger is long enough for goroutines that were woken together, and nothing to who waits.
+const linger = time.Millisecond
 
 type turn[T any] struct {
 	work T
@@ -51,12 +59,18 @@ func (t *turns[T]) together(ctx context.Context, work T, do func([]T)) error {
 			return errBroken
 		}
 	}
+	if t.lingers != nil && t.lingers(work) {
+		time.Sleep(linger)
+	}
 	others := t.gather()
 	end := broken
 	defer func() { t.pass(others, end) }()
 	works := []T{work}
 	for _, one := range others {
 		works = append(works, one.work)
+	}
+	if t.order != nil {
+		slices.SortStableFunc(works, t.order)
 	}
 	do(works)
 	end = done
@@ -99,10 +113,13 @@ func (t *turns[T]) leads(mine *turn[T]) bool {
 	return true
 }
 
-// gather takes those out who wait longest, to be done with the one that leads.
+// gather takes the first of those out who wait, to be done with the one that leads.
 func (t *turns[T]) gather() []*turn[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.order != nil {
+		slices.SortStableFunc(t.waiting, func(a, b *turn[T]) int { return t.order(a.work, b.work) })
+	}
 	n := len(t.waiting)
 	if t.most > 0 {
 		n = min(n, t.most-1)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestTurns(t *testing.T) {
@@ -42,6 +43,32 @@ func TestTurns(t *testing.T) {
 		all.Wait()
 		want := [][]int{{0}, {1, 2, 3}, {4}, {9}}
 		if !slices.EqualFunc(batches, want, slices.Equal) {
+			t.Errorf("done together: %v, want %v", batches, want)
+		}
+	})
+}
+
+// TestTurnsInOrder: who lingers has company, of whom the first come first, and those that
+// are too many come later.
+func TestTurnsInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := turns[int]{most: 3, lingers: func(work int) bool { return work > 0 }, order: func(a, b int) int { return a - b }}
+		var batches [][]int
+		var all sync.WaitGroup
+		for _, work := range []int{4, 2, 5, 1, 3} {
+			all.Go(func() {
+				turns.together(t.Context(), work, func(works []int) { batches = append(batches, slices.Clone(works)) })
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		before := time.Now()
+		turns.together(t.Context(), 0, func([]int) {})
+		if took := time.Since(before); took != 0 {
+			t.Errorf("who does not linger waited %s", took)
+		}
+		if want := [][]int{{1, 2, 4}, {3, 5}}; !slices.EqualFunc(batches, want, slices.Equal) {
 			t.Errorf("done together: %v, want %v", batches, want)
 		}
 	})
