@@ -25,6 +25,31 @@ func loses() map[string]func(w *world) {
 	}
 }
 
+// TestLostGoesElsewhere: who lost a job leaves it to another who serves its target, and is
+// not given it at once three times until it has failed.
+func TestLostGoesElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, lose := range loses() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.add("demo", "1.0")
+			w.claim("a", "1")
+			w.hello("b", gb)
+			lose(w)
+			if got, want := w.tries("demo"), "queued priority 40 faults 0 timeouts 0 memory_outs 0 avoids a"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			if l, ok := w.claim("a", "2"); ok {
+				t.Errorf("the slave that lost the job was given it again: %+v", l)
+			}
+			if _, ok := w.claim("b", "3"); !ok {
+				t.Error("another slave was not given the job")
+			}
+		})
+	}
+}
+
 // TestLossWithoutOthersDoesNotCount: when no other slave was heard it was the
 // farm or the network that was away. But a build that ends the farm's one slave
 // each time must let the others pass.

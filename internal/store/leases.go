@@ -12,8 +12,10 @@ const MaxLosses = 3
 
 // lost sends leased jobs back to the queue, or fails those that were lost too
 // often. The CTE `gone` that comes before it names the jobs' ids and whether the
-// loss counts against the job; what is lost without counting comes later each
-// time, by the ledger, so that it cannot keep a farm's one slave for itself.
+// loss counts against the job: then the slave that lost it leaves it to others, if another
+// live one serves the target, as after a fault of its own (farm.DecideRetry). What is lost
+// without counting comes later each time, by the ledger, so that it cannot keep a farm's one
+// slave for itself.
 const lost = `
 , moved as (
     update jobs j set
@@ -21,6 +23,11 @@ const lost = `
         cause = case when gone.counts and j.losses + 1 >= $1 then 'slave-lost' else '' end,
         detail = '', hint = '',
         losses = j.losses + case when gone.counts then 1 else 0 end,
+        avoids_slave_id = case when gone.counts and exists (
+                select 1 from slaves o join targets t on t.id = j.target_id
+                where o.id <> j.lease_slave_id and o.revoked_at is null and not o.paused and o.last_seen > now() - interval '1 hour'
+                and o.hello -> 'targets' @> jsonb_build_array(jsonb_build_object('target', t.name)))
+            then j.lease_slave_id else j.avoids_slave_id end,
         lease_token = null, lease_slave_id = null, lease_deadline = null,
         not_before = now() + case when gone.counts then interval '0' else (
             select interval '10 seconds' * (3 ^ least(count(*), 6) - 1) -- at once, 20 s, 80 s … 2 hours
@@ -47,11 +54,11 @@ func takeBack(ctx context.Context, tx pgx.Tx, q string, args ...any) (n int64, e
 	if err := decide(ctx, tx, failed, nil, ""); err != nil {
 		return n, err
 	}
-	const awaited = `
+	const needed = `
 select distinct p.name from jobs j join releases r on r.id = j.release_id join packages p on p.id = r.package_id
-where j.id = any($1) and exists (select 1 from jobs w where w.waits_package <> '' and w.waits_package = p.name)
+where j.id = any($1) and ` + awaited + `
 order by p.name`
-	rows, err := tx.Query(ctx, awaited, failed)
+	rows, err := tx.Query(ctx, needed, failed)
 	if err != nil {
 		return n, err
 	}
