@@ -153,7 +153,7 @@ func TestOperatorsSteer(t *testing.T) {
 		order        bus.Steer
 		said, action string
 	}{
-		{bus.Steer{Do: bus.SteerPriority, Package: "Alpha", Priority: farm.PriorityBacklog}, "1 job is queued as backlog", "requeue"},
+		{bus.Steer{Do: bus.SteerPriority, Package: "Alpha", Priority: farm.PriorityBacklog}, "1 job is queued as backlog", "priority"},
 		{bus.Steer{Do: bus.SteerPause, Slave: "a"}, "a is paused", "pause"},
 		{bus.Steer{Do: bus.SteerResume, Slave: "a"}, "a gets jobs again", "resume"},
 		{bus.Steer{Do: bus.SteerQuit, Slave: "b"}, "b was told to end", "quit"},

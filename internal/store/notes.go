@@ -13,10 +13,11 @@ import (
 
 // The actions of the audit trail that can be taken back.
 const (
-	ActionRequeue = "requeue"
-	ActionSkip    = "skip"
-	ActionUnskip  = "unskip"
-	ActionRecipe  = "recipe"
+	ActionRequeue  = "requeue"
+	ActionPriority = "priority" // of queued jobs
+	ActionSkip     = "skip"
+	ActionUnskip   = "unskip"
+	ActionRecipe   = "recipe"
 )
 
 // Others of its actions, that other files write or that are asked for.

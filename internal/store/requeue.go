@@ -19,7 +19,7 @@ type Requeue struct {
 	Priority farm.Priority // that they get; zero: the operator's
 	Actor    string
 	Words    string // the wish as it was put, for the audit trail
-	Queued   bool   // of a package that is named, the queued jobs and no others: they get the priority
+	Queued   bool   // of a package that is named, the queued jobs and no others: they get the priority, and are no less tried
 	DryRun   bool   // change nothing, and tell what would come of it
 	Few      int    // how many jobs are named
 }
@@ -122,7 +122,7 @@ func (w Requeue) run(ctx context.Context, tx pgx.Tx, book farm.RecipeBook, out *
 	if err := forgetMoved(ctx, tx); err != nil {
 		return err
 	}
-	audit, err := noted(ctx, tx, w.Actor, ActionRequeue, w.Words, struct{}{})
+	audit, err := noted(ctx, tx, w.Actor, w.action(), w.Words, struct{}{})
 	if err != nil {
 		return err
 	}
@@ -134,15 +134,12 @@ func (w Requeue) run(ctx context.Context, tx pgx.Tx, book farm.RecipeBook, out *
 		return errNothing
 	}
 	out.Audit = audit
-	learnt, err := learntIn(ctx, tx, book, `from moved_jobs m join jobs j on j.id = m.job_id `+jobNames+` where m.audit_id = $1`, audit)
+	if w.Queued {
+		err = w.rise(ctx, tx, audit)
+	} else {
+		err = w.begin(ctx, tx, audit, book, out)
+	}
 	if err != nil {
-		return err
-	}
-	if err := learnt.forget(ctx, tx, audit); err != nil {
-		return err
-	}
-	out.Forgot = int64(len(learnt.jobs))
-	if err := w.move(ctx, tx, audit); err != nil {
 		return err
 	}
 	if out.First, err = jobsByID(ctx, tx, first); err != nil {
@@ -216,6 +213,40 @@ func (w Requeue) priority() farm.Priority {
 // anew makes a job begin as if it had never been tried. What was learnt of it stays:
 // how long it takes, and, unless a maintainer asks again, what it needs of a slave.
 const anew = `losses = 0, faults = 0, timeouts = 0, memory_outs = 0, avoids_slave_id = null`
+
+func (w Requeue) action() string {
+	if w.Queued {
+		return ActionPriority
+	}
+	return ActionRequeue
+}
+
+// rise gives what is remembered under this number its place in the queue, and changes
+// nothing else of it: it was not tried again by that, and needs what it needed.
+func (w Requeue) rise(ctx context.Context, tx pgx.Tx, audit int64) error {
+	const q = `
+with moved as (
+    update jobs j set priority = $2, changed_at = now()
+    from moved_jobs m where m.audit_id = $1 and j.id = m.job_id
+    returning j.id, j.target_id, j.priority, j.rank, j.needs_memory, j.needs_packages
+)
+select pg_notify($3, case when (select count(*) from moved) > 50 then '' else (select ` + queuedAt + ` from moved) end)`
+	_, err := tx.Exec(ctx, q, audit, int16(w.priority()), QueueChannel)
+	return err
+}
+
+// begin has what is remembered under this number built as if nobody had tried before.
+func (w Requeue) begin(ctx context.Context, tx pgx.Tx, audit int64, book farm.RecipeBook, out *Requeued) error {
+	learnt, err := learntIn(ctx, tx, book, `from moved_jobs m join jobs j on j.id = m.job_id `+jobNames+` where m.audit_id = $1`, audit)
+	if err != nil {
+		return err
+	}
+	if err := learnt.forget(ctx, tx, audit); err != nil {
+		return err
+	}
+	out.Forgot = int64(len(learnt.jobs))
+	return w.move(ctx, tx, audit)
+}
 
 // move queues what is remembered under this number, and wakes who waits for work.
 func (w Requeue) move(ctx context.Context, tx pgx.Tx, audit int64) error {

@@ -257,7 +257,7 @@ func TestUndoLeavesWhatMoved(t *testing.T) {
 	if _, err = w.Undo(t.Context(), moved.Audit, "bob", 1); !errors.Is(err, farm.ErrConflict) || !strings.Contains(err.Error(), "bob took it back") {
 		t.Errorf("twice: %v", err)
 	}
-	if _, err = w.Undo(t.Context(), undone.Audit, "bob", 1); err == nil || !strings.Contains(err.Error(), "only requeue, skip, unskip and changes of recipes") {
+	if _, err = w.Undo(t.Context(), undone.Audit, "bob", 1); err == nil || !strings.Contains(err.Error(), "only requeue, priority, skip, unskip and changes of recipes") {
 		t.Errorf("an undo: %v", err)
 	}
 	if _, err = w.Undo(t.Context(), 4711, "bob", 1); !errors.Is(err, farm.ErrNotFound) {
@@ -308,5 +308,37 @@ func TestUndoTellsWhoWaits(t *testing.T) {
 	c.must(err)
 	if got := c.states(); got != "failed, queued, queued" {
 		t.Error(got)
+	}
+}
+
+// TestPriorityIsNoOtherTry: a place in the queue makes nothing of a job's tries undone, nor
+// of what it needs, and can be taken back.
+func TestPriorityIsNoOtherTry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("demo", "1.0")
+	w.must(w.exec(`update jobs set faults = 1, timeouts = 1, memory_outs = 1, needs_memory = 2::bigint << 30, learnt_memory = 2::bigint << 30,
+		not_before = now() + interval '1 hour', avoids_slave_id = (select id from slaves where name = 'a')`))
+	before := w.jobRows()
+	got, err := w.Requeue(t.Context(), store.Requeue{Selector: store.Selector{Package: "demo"}, Queued: true, Priority: farm.PriorityNew,
+		Actor: "test", Words: "demo, new"})
+	w.must(err)
+	if got.Jobs != 1 || got.Forgot != 0 {
+		t.Errorf("moved %+v", got)
+	}
+	want := "queued priority 20 faults 1 timeouts 1 memory_outs 1 needs 2048 later avoids a"
+	if tries := w.tries("demo"); tries != want {
+		t.Errorf("%s, want %s", tries, want)
+	}
+	if actions := w.trail("demo, new"); actions != "priority" {
+		t.Errorf("the audit trail says %q", actions)
+	}
+	undone, err := w.Undo(t.Context(), got.Audit, "bob", 1)
+	w.must(err)
+	if undone.Jobs != 1 {
+		t.Errorf("undone: %+v", undone)
+	}
+	if diff := cmp.Diff(before, w.jobRows()); diff != "" {
+		t.Errorf("after undo (-want +got):\n%s", diff)
 	}
 }

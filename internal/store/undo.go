@@ -27,7 +27,7 @@ type Undone struct {
 	Others  int64             // failed jobs beside Jobs that may end otherwise by that, and stay as they are
 }
 
-// Undo takes a requeue, a skip, an unskip or a change of recipes back, by its number
+// Undo takes a requeue, a priority, a skip, an unskip or a change of recipes back, by its number
 // in the audit trail: jobs that have not moved since are what they were, to the time
 // that they have been so; the others are counted. Few bounds how many of them are
 // named. It may be done once. farm.ErrNotFound: there is no such row;
@@ -103,8 +103,8 @@ from audit_trail a where a.id = $1 for update`
 		return said, err
 	}
 	switch {
-	case !slices.Contains([]string{ActionRequeue, ActionSkip, ActionUnskip, ActionRecipe}, u.Of.Action):
-		return said, fmt.Errorf("it is %q of %s: only requeue, skip, unskip and changes of recipes can be taken back", u.Of.Action, u.Of.Subject)
+	case !slices.Contains([]string{ActionRequeue, ActionPriority, ActionSkip, ActionUnskip, ActionRecipe}, u.Of.Action):
+		return said, fmt.Errorf("it is %q of %s: only requeue, priority, skip, unskip and changes of recipes can be taken back", u.Of.Action, u.Of.Subject)
 	case u.Of.Undone != 0:
 		var at time.Time
 		var who string
