@@ -188,11 +188,22 @@ type Freed struct {
 
 // AbortSlave takes back the newest lease of a slave, which is what it builds: it
 // asks for the next job only when one has ended. What the build still brings does
-// not count. ok is false when the slave has no lease.
+// not count. ok is false when the slave builds nothing: it has no lease, or has said since
+// the newest that it builds none of them. What it brings home then is finished work.
 func (s *Store) AbortSlave(ctx context.Context, name, actor string) (f Freed, ok bool, err error) {
 	err = s.inTx(ctx, "abort the build of slave "+name, func(tx pgx.Tx) error {
 		id, err := lockSlave(ctx, tx, name)
 		if err != nil {
+			return err
+		}
+		// As the agent words it; after a hello it has said nothing yet.
+		const rests = `
+select s.doing <> '' and s.doing not like 'building %' and s.last_seen > coalesce((
+    select max(b.started_at) from jobs j join builds b on b.token = j.lease_token
+    where j.lease_slave_id = s.id and j.state = 'leased'), 'infinity')
+from slaves s where s.id = $1`
+		var idle bool
+		if err := tx.QueryRow(ctx, rests, id).Scan(&idle); err != nil || idle {
 			return err
 		}
 		freed, err := freeLeases(ctx, tx, id, 1, "aborted by "+actor)

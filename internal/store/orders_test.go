@@ -110,6 +110,30 @@ func TestAbortTakesTheNewestLease(t *testing.T) {
 	w.agrees()
 }
 
+// TestAbortLeavesFinishedWork: a slave that only brings home what it has built is not told
+// to end that.
+func TestAbortLeavesFinishedWork(t *testing.T) {
+	t.Parallel()
+	for doing, aborts := range map[string]bool{"reporting": false, "waiting for work": false, "": true, "building demo 1.0": true} {
+		w := newWorld(t)
+		w.add("demo", "1.0")
+		w.claim("a", "r1")
+		_, err := w.Heard(t.Context(), store.Word{Slave: w.slaves["a"], Length: time.Minute, Grace: time.Hour, Pulse: &farm.Pulse{Doing: doing}})
+		w.must(err)
+		if _, ok, err := w.AbortSlave(t.Context(), "a", "root"); ok != aborts || err != nil {
+			t.Errorf("%q: aborted %v, %v", doing, ok, err)
+		}
+	}
+	w := newWorld(t)
+	w.add("demo", "1.0")
+	_, err := w.Heard(t.Context(), store.Word{Slave: w.slaves["a"], Length: time.Minute, Grace: time.Hour, Pulse: &farm.Pulse{Doing: "waiting for work"}})
+	w.must(err)
+	w.claim("a", "r1") // since it said so
+	if _, ok, err := w.AbortSlave(t.Context(), "a", "root"); !ok || err != nil {
+		t.Errorf("aborted %v, %v", ok, err)
+	}
+}
+
 func (w *world) agrees() {
 	w.t.Helper()
 	list, err := w.Contradictions(w.t.Context())
