@@ -78,10 +78,11 @@ func ApplyRecipes(have []ScopedRecipe, edits []RecipeEdit) []ScopedRecipe {
 // nothing of a recipe to a release without an sdist.
 func RecipeMatters(c Cause, before, after Recipe) bool {
 	switch c {
-	case NoSdist, SlaveFault, UpstreamFault:
+	case NoSdist, UpstreamFault:
 		return false
 	}
-	// What is done, and with what, may change every other outcome.
+	// What is done, and with what, may change every other outcome: also that of slaves that
+	// were all at fault, of which the recipe may be what they could not do.
 	if !maps.Equal(before.Env, after.Env) || !slices.Equal(before.PipOptions, after.PipOptions) ||
 		!slices.Equal(before.Constraints, after.Constraints) || !slices.Equal(before.Packages, after.Packages) || before.Network != after.Network {
 		return true

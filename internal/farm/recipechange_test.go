@@ -48,7 +48,7 @@ func TestReplaceRecipes(t *testing.T) {
 func TestRecipeMatters(t *testing.T) {
 	t.Parallel()
 	all := Causes()
-	never := []Cause{NoSdist, SlaveFault, UpstreamFault}
+	never := []Cause{NoSdist, UpstreamFault}
 	most := slices.DeleteFunc(slices.Clone(all), func(c Cause) bool { return slices.Contains(never, c) })
 	for name, c := range map[string]struct {
 		before, after string
