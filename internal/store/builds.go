@@ -49,7 +49,7 @@ func (i Issued) Counts() bool {
 const issued = `
 select b.token, b.id, j.id, p.name, r.version, t.abi, t.platform, t.glibc, t.vouches_armv6, b.outcome is not null and b.outcome <> 'lost',
        coalesce(j.lease_token = b.token, false), j.state, j.cause, r.sdist_filename, r.sdist_sha256,
-       exists (select 1 from jobs w where w.waits_package <> '' and w.waits_package = p.name), s.id, s.name, s.revoked_at is not null, s.faults
+       ` + awaited + `, s.id, s.name, s.revoked_at is not null, s.faults
 from builds b
 join slaves s on s.id = b.slave_id
 join jobs j on j.id = b.job_id

@@ -46,7 +46,7 @@ const (
 	ClaimSQL       = claim
 	ClaimNeedySQL  = claimNeedy
 	IssuedSQL      = issued
-	CountNeededSQL = countNeeded
+	AwaitedSQL     = `select ` + awaited + ` from packages p where p.name = $1`
 	QueuedKindsSQL = queuedKinds
 	TakeReadingSQL = takeReading
 	NextReadingSQL = nextReading

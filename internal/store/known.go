@@ -11,8 +11,12 @@ import (
 
 const knownColumns = `
 select p.id, p.name, p.display, p.status, p.status_reason, p.serial, p.etag, p.followed, p.revision, p.spellings,
-       p.asked > 0 or p.missed > 0 or p.needed > 0 or p.listed, p.read_at
+       p.asked > 0 or p.missed > 0 or p.listed or ` + awaited + `, p.read_at
 from packages p `
+
+// awaited says whether builds wait for a wheel of the package p. What a master of before
+// counted in packages.needed is not read: who stopped waiting otherwise stayed in it.
+const awaited = `exists (select 1 from jobs w where w.waits_package <> '' and w.waits_package = p.name)`
 
 // KnownProjects reads what the farm holds of projects, by normalized name; one
 // that it does not know is absent. What others change meanwhile shows in Agree,

@@ -80,7 +80,7 @@ func TestClaimPlan(t *testing.T) {
 	}
 	w.holdPlans(append(w.brief(), []planned{
 		{"who waits", store.IssuedSQL + "where b.token = $1 and b.slave_id = $2", []any{"token", int64(1)}, map[string]int{"using jobs_waits": 1, "Seq Scan on jobs": 0}},
-		{"how many wait", store.CountNeededSQL, []any{"demo", int64(0)}, map[string]int{"jobs_waits": 1, "Seq Scan on jobs": 0}},
+		{"whether one waits", store.AwaitedSQL, []any{"demo"}, map[string]int{"jobs_waits": 1, "Seq Scan on jobs": 0}},
 		{"kinds", store.QueuedKindsSQL, nil, map[string]int{"using jobs_needy": 3, "Seq Scan on jobs": 0}},
 	}...))
 }

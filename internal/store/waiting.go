@@ -193,17 +193,9 @@ with raised as (
     returning id, target_id, state, priority, rank, needs_memory, needs_packages
 )
 select pg_notify($4, ` + queuedAt + `) from raised where state = 'queued' having count(*) > 0`
-	if _, err := tx.Exec(ctx, q, ids, int16(farm.PriorityWanted), int16(farm.PriorityLast), QueueChannel); err != nil {
-		return err
-	}
-	// The job that begins to wait is counted already, though its row says so later.
-	_, err = tx.Exec(ctx, countNeeded, r.Name, 1)
+	_, err = tx.Exec(ctx, q, ids, int16(farm.PriorityWanted), int16(farm.PriorityLast), QueueChannel)
 	return err
 }
-
-// countNeeded counts the builds that wait for a package.
-const countNeeded = `
-update packages set needed = $2 + (select count(*) from jobs where waits_package <> '' and waits_package = $1) where name = $1`
 
 // queueWaiting queues the jobs that waited for the wheel that is published in this
 // transaction, on every target whose pip takes it.
@@ -218,10 +210,10 @@ func queueWaiting(ctx context.Context, tx pgx.Tx, i Issued, filename string) err
 			ids = append(ids, w.job)
 		}
 	}
-	return queueBrought(ctx, tx, i.Package, ids)
+	return queueBrought(ctx, tx, ids)
 }
 
-func queueBrought(ctx context.Context, tx pgx.Tx, name string, ids []int64) error {
+func queueBrought(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -232,10 +224,7 @@ with moved as (
     returning id, target_id, priority, rank, needs_memory, needs_packages
 )
 select pg_notify($2, ` + queuedAt + `) from moved having count(*) > 0`
-	if _, err := tx.Exec(ctx, q, ids, QueueChannel); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, countNeeded, name, 0)
+	_, err := tx.Exec(ctx, q, ids, QueueChannel)
 	return err
 }
 
@@ -325,10 +314,10 @@ func lookAfter(ctx context.Context, tx pgx.Tx, name string) (failed []string, er
 			failed = append(failed, w.pkg)
 		}
 	}
-	if err := queueBrought(ctx, tx, name, brought); err != nil || len(lost) == 0 {
+	if err := queueBrought(ctx, tx, brought); err != nil || len(lost) == 0 {
 		return nil, err
 	}
-	return failed, failWaiting(ctx, tx, name, lost)
+	return failed, failWaiting(ctx, tx, lost)
 }
 
 // fateOf says what becomes of a job that waits: as await does, jobs first.
@@ -347,16 +336,13 @@ func fateOf(ctx context.Context, tx pgx.Tx, w waitingJob, open func(string) ([]f
 	return farm.Failed, err
 }
 
-func failWaiting(ctx context.Context, tx pgx.Tx, name string, ids []int64) error {
+func failWaiting(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	f := hopeless(farm.Failure{Cause: farm.BuildRequirement})
 	const q = `
 update jobs set state = 'failed', cause = $2, detail = waits_package || waits_requirement, hint = $3,
     why = '', reason = '', changed_at = now()
 where id = any($1)`
 	if _, err := tx.Exec(ctx, q, ids, string(f.Cause), f.Hint); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, countNeeded, name, 0); err != nil {
 		return err
 	}
 	return decide(ctx, tx, ids, nil, "")

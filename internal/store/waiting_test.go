@@ -78,16 +78,6 @@ func (w *world) wantAll(want string) {
 	w.agrees()
 }
 
-// needed is how many builds are counted as waiting for a package.
-func (w *world) needed(name string) (n int) {
-	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.dsn)
-	w.must(err)
-	defer conn.Close(context.Background())
-	w.must(conn.QueryRow(w.t.Context(), `select needed from packages where name = $1`, name).Scan(&n))
-	return n
-}
-
 // TestWaitsForARequirement: not yet is not never. The build waits, what it waits for
 // is built soon, and the wheel that serves queues it.
 func TestWaitsForARequirement(t *testing.T) {
@@ -101,17 +91,41 @@ func TestWaitsForARequirement(t *testing.T) {
 	if !strings.HasPrefix(j.Reason, "not yet: its build needs numpy<2,>=1.19") {
 		t.Errorf("reason %q", j.Reason)
 	}
-	if n := w.needed("numpy"); n != 1 {
-		t.Errorf("%d builds are counted as waiting", n)
+	if !w.known("numpy").Wanted {
+		t.Error("a package that a build waits for is not wanted")
 	}
 	w.brings("numpy", "2.0") // not that
 	w.wantAll("numpy 1.18 queued, numpy 1.19 queued, numpy 2.0 built, scipy 1.0 waiting numpy<2,>=1.19")
 	w.brings("numpy", "1.19")
 	w.wantAll("numpy 1.18 queued, numpy 1.19 built, numpy 2.0 built, scipy 1.0 queued")
-	if n := w.needed("numpy"); n != 0 {
-		t.Errorf("%d builds are counted as waiting", n)
+	if w.known("numpy").Wanted {
+		t.Error("a package that nobody waits for any more is wanted")
 	}
 	w.brings("scipy", "1.0")
+}
+
+// TestWantedNoMore: who does not wait any more, for whatever reason, wants nothing.
+func TestWantedNoMore(t *testing.T) {
+	t.Parallel()
+	for name, ends := range map[string]func(w *world){
+		"a recipe":   func(w *world) { w.set("scipy", farm.Recipe{Env: map[string]string{"A": "b"}}) },
+		"taken down": func(w *world) { w.removed("scipy", "1.0") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.add("numpy", "1.19")
+			w.add("scipy", "1.0")
+			w.lacks("scipy", "numpy")
+			if !w.known("numpy").Wanted {
+				t.Fatal("a package that a build waits for is not wanted")
+			}
+			ends(w)
+			if w.known("numpy").Wanted {
+				t.Error("it is still wanted")
+			}
+		})
+	}
 }
 
 // TestWantedIsRaised, but for what took too long once.

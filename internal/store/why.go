@@ -25,7 +25,7 @@ func (s *Store) ReadingOf(ctx context.Context, name string) (r Reading, ok bool,
 	return r, true, nil
 }
 
-// JobNeeds tells what a job needs of a slave, and what of that the live slave of its
+// JobNeeds tells the recipe of a job, what the job needs of a slave, and what of that the live slave of its
 // target lacks that comes nearest; a target without live slaves lacks nothing: that is
 // another trouble.
 func (s *Store) JobNeeds(ctx context.Context, job int64) (n Needed, err error) {
@@ -40,14 +40,15 @@ join releases r on r.id = j.release_id join packages p on p.id = r.package_id wh
 	if err != nil {
 		return n, fmt.Errorf("read what job %d needs: %w", job, translate(err))
 	}
-	if n.Needs.IsZero() {
-		return n, nil
-	}
 	book, err := readBook(ctx, s.pool)
 	if err != nil {
 		return n, err
 	}
-	if n.Recipe = book.For(pkg, version, target); n.Needs.Memory > n.Recipe.Memory {
+	n.Recipe = book.For(pkg, version, target)
+	if n.Needs.IsZero() {
+		return n, nil
+	}
+	if n.Needs.Memory > n.Recipe.Memory {
 		n.Learnt = build
 	}
 	machines, err := liveMachines(ctx, s.pool)
