@@ -54,8 +54,8 @@ type claiming struct {
 
 func (c *claiming) woken() bool { return c.req.Woken }
 
-// order is who of several waits longest.
-func (c *claiming) order(o *claiming) int { return c.req.Since.Compare(o.req.Since) }
+// sooner says who waits longer, and comes first.
+func (c *claiming) sooner(o *claiming) int { return c.req.Since.Compare(o.req.Since) }
 
 // dest is where the columns of a claim's row are scanned to.
 func (c *claiming) dest() []any {

@@ -76,7 +76,7 @@ func open(ctx context.Context, cfg *pgxpool.Config) (*Store, error) {
 	s := &Store{
 		pool: pool, brief: briefly, outages: o, needs: newNeeds(),
 		failing: turns[*failing]{most: failedTogether}, arriving: turns[*arriving]{most: builtTogether},
-		claiming: turns[*claiming]{most: claimsTogether, lingers: (*claiming).woken, order: (*claiming).order}, claimWithin: claimWithin,
+		claiming: turns[*claiming]{most: claimsTogether, lingers: (*claiming).woken, sooner: (*claiming).sooner}, claimWithin: claimWithin,
 	}
 	if err := s.checkSchema(ctx); err != nil {
 		s.Close()

@@ -17,7 +17,7 @@ type turns[T any] struct {
 
 	// lingers says whether who leads waits a moment for others, who come for the same reason.
 	lingers func(T) bool
-	order   func(a, b T) int // of those who are done together; nil: of their coming
+	sooner  func(a, b T) int // of those who are done together; nil: of their coming
 
 	mu      sync.Mutex
 	waiting []*turn[T]
@@ -69,8 +69,8 @@ func (t *turns[T]) together(ctx context.Context, work T, do func([]T)) error {
 	for _, one := range others {
 		works = append(works, one.work)
 	}
-	if t.order != nil {
-		slices.SortStableFunc(works, t.order)
+	if t.sooner != nil {
+		slices.SortStableFunc(works, t.sooner)
 	}
 	do(works)
 	end = done
@@ -117,8 +117,8 @@ func (t *turns[T]) leads(mine *turn[T]) bool {
 func (t *turns[T]) gather() []*turn[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.order != nil {
-		slices.SortStableFunc(t.waiting, func(a, b *turn[T]) int { return t.order(a.work, b.work) })
+	if t.sooner != nil {
+		slices.SortStableFunc(t.waiting, func(a, b *turn[T]) int { return t.sooner(a.work, b.work) })
 	}
 	n := len(t.waiting)
 	if t.most > 0 {

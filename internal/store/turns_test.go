@@ -53,7 +53,7 @@ func TestTurns(t *testing.T) {
 func TestTurnsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := turns[int]{most: 3, lingers: func(work int) bool { return work > 0 }, order: func(a, b int) int { return a - b }}
+		turns := turns[int]{most: 3, lingers: func(work int) bool { return work > 0 }, sooner: func(a, b int) int { return a - b }}
 		var batches [][]int
 		var all sync.WaitGroup
 		for _, work := range []int{4, 2, 5, 1, 3} {
