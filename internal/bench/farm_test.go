@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"pinwheel/internal/bus"
 	"pinwheel/internal/bustest"
@@ -54,7 +55,7 @@ func database(b *testing.B, rows int) string {
 func databaseIn(b *testing.B, dir string, rows int) string {
 	b.Helper()
 	pg, err := embedpg.Start(b.Context(), embedpg.Config{Dir: dir, CacheDir: proc.DefaultCacheDir(), Log: zerolog.Nop(),
-		Settings: map[string]string{"max_wal_size": "4GB", "maintenance_work_mem": "1GB"}})
+		Settings: databaseSettings(b)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -65,6 +66,19 @@ func databaseIn(b *testing.B, dir string, rows int) string {
 	}
 	fill(b, dsn, rows)
 	return dsn
+}
+
+// databaseSettings are those of a farm's own Postgres (ansible/roles/postgres), and more
+// memory to make indexes in.
+func databaseSettings(b *testing.B) map[string]string {
+	b.Helper()
+	var machine unix.Sysinfo_t
+	must(b, unix.Sysinfo(&machine))
+	quarter := machine.Totalram * uint64(machine.Unit) / 4 >> 20
+	return map[string]string{
+		"shared_buffers": fmt.Sprintf("%dMB", quarter), "max_wal_size": "8GB", "checkpoint_timeout": "15min", "wal_compression": "lz4",
+		"maintenance_work_mem": "1GB",
+	}
 }
 
 // keptFrom is the number of rows from which a database is worth keeping.

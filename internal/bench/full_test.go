@@ -61,7 +61,7 @@ func fullHome(b *testing.B) string {
 func (f *full) open(b *testing.B) {
 	b.Helper()
 	pg, err := embedpg.Start(b.Context(), embedpg.Config{Dir: filepath.Join(f.dir, "pg"), CacheDir: proc.DefaultCacheDir(), Log: zerolog.Nop(),
-		Settings: map[string]string{"max_wal_size": "4GB"}})
+		Settings: databaseSettings(b)})
 	f.must(b, err)
 	b.Cleanup(func() { pg.Close() })
 	f.dsn = pg.URL()
