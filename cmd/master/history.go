@@ -25,8 +25,8 @@ func newHistory() *cobra.Command {
 		Use:   "history",
 		Short: "What people changed, the newest first",
 		Long: `history prints the audit trail: the number of each change, when and by whom it was
-made, what it was, and how much it moved. Of requeue, skip, unskip and recipe the number
-is what undo takes. Long lists are counted; --json has them whole.`,
+made, what it was, and how much it moved. Of requeue, priority, skip, unskip and recipe
+the number is what undo takes. Long lists are counted; --json has them whole.`,
 		Example: "  master history --limit 5",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -23,12 +23,12 @@ func newUndo() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "undo AUDIT",
-		Short: "Take a requeue, a skip, an unskip or a change of recipes back",
-		Long: `undo takes back what requeue, skip, unskip or recipe did under the number AUDIT, which
-they print and history lists. Jobs that have not moved since are exactly what they were;
-the others are left as they are, counted, and the first of them named. It can be done
-once, and for 30 days. A recipe that was changed again since is left alone, and the
-number of that change is named.`,
+		Short: "Take a requeue, a priority, a skip, an unskip or a change of recipes back",
+		Long: `undo takes back what requeue, skip, unskip, recipe or the monitor's key for a priority
+did under the number AUDIT, which they print and history lists. Jobs that have not moved
+since are exactly what they were; the others are left as they are, counted, and the first
+of them named. It can be done once, and for 30 days. A recipe that was changed again since
+is left alone, and the number of that change is named.`,
 		Example: "  master undo 17",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

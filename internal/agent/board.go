@@ -112,6 +112,11 @@ func (f *facts) drop(token string) {
 	f.finished = slices.DeleteFunc(slices.Clone(f.finished), func(t string) bool { return t == token })
 }
 
+// hope says that a result which was not taken before is on its way.
+func (f *facts) hope(token string) {
+	f.hopeless = slices.DeleteFunc(slices.Clone(f.hopeless), func(t string) bool { return t == token })
+}
+
 // held are the tokens that beats keep alive: of the build under way and of what
 // is finished but not yet accepted.
 func (f facts) held() []string {

@@ -31,11 +31,13 @@ func (a *Agent) reports(ctx context.Context) {
 	begun := map[string]bool{}
 	isNew := func(token string) bool { return !begun[token] }
 	for {
-		f, err := a.board.await(ctx, func(f facts) bool { return slices.ContainsFunc(f.finished, isNew) })
+		f, err := a.board.await(ctx, func(f facts) bool {
+			maps.DeleteFunc(begun, func(token string, _ bool) bool { return !slices.Contains(f.finished, token) })
+			return slices.ContainsFunc(f.finished, isNew)
+		})
 		if err != nil {
 			return
 		}
-		maps.DeleteFunc(begun, func(token string, _ bool) bool { return !slices.Contains(f.finished, token) })
 		for _, token := range f.finished {
 			if isNew(token) {
 				begun[token] = true
@@ -96,6 +98,7 @@ func (a *Agent) deliver(ctx context.Context, token string) error {
 		case len(reply.Need) == 0:
 			return fmt.Errorf("job %d: the master neither accepts the report nor asks for files: %s", r.Job, reply.Reason)
 		}
+		a.board.change(func(f *facts) { f.hope(token) }) // it moves
 		if err := a.send(ctx, r, reply.Need); err != nil {
 			return fmt.Errorf("job %d: %w", r.Job, err)
 		}

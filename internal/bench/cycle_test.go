@@ -58,15 +58,16 @@ const (
 func BenchmarkCycle(b *testing.B) {
 	long := cycleLong(b)
 	keep := diskDir(b)
-	prepare := func(b *testing.B, home string, each int) *head {
+	outer := b
+	prepare := func(b *testing.B, each int) *head {
 		b.Helper()
+		home := home(outer, cycleRows)          // goes when all is over, see diskDir
 		b.Cleanup(func() { emptyLog(b, home) }) // after its database has ended
 		return newHeadIn(b, cycleDatabase(b, home, int(long.Seconds())*each), inside(b, keep))
 	}
 	for _, slaves := range []int{20, 200} {
-		home := home(b, cycleRows) // goes when all is over, see diskDir
 		b.Run(fmt.Sprintf("outcome=failed/slaves=%d", slaves), func(b *testing.B) {
-			h := prepare(b, home, mostFailed)
+			h := prepare(b, mostFailed)
 			b.ResetTimer()
 			used := h.uses()
 			tale := h.crew(slaves, crewTask{Long: long, Log: cycleLog})
@@ -76,9 +77,8 @@ func BenchmarkCycle(b *testing.B) {
 		})
 	}
 	for _, slaves := range []int{20, 200} {
-		home := home(b, cycleRows)
 		b.Run(fmt.Sprintf("outcome=built/slaves=%d", slaves), func(b *testing.B) {
-			h := prepare(b, home, mostBuilt)
+			h := prepare(b, mostBuilt)
 			b.ResetTimer()
 			began, used := time.Now(), h.uses()
 			tale := h.crew(slaves, crewTask{Long: long, Log: cycleLog, Wheel: cycleWheel})

@@ -76,7 +76,7 @@ func databaseSettings(b *testing.B) map[string]string {
 	must(b, unix.Sysinfo(&machine))
 	quarter := machine.Totalram * uint64(machine.Unit) / 4 >> 20
 	return map[string]string{
-		"shared_buffers": fmt.Sprintf("%dMB", quarter), "max_wal_size": "8GB", "checkpoint_timeout": "15min", "wal_compression": "lz4",
+		"shared_buffers": fmt.Sprintf("%dMB", quarter), "max_wal_size": "4GB", "checkpoint_timeout": "15min", "wal_compression": "lz4",
 		"maintenance_work_mem": "1GB",
 	}
 }

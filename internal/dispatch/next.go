@@ -127,6 +127,7 @@ func (d *Dispatcher) await(ctx, waiting context.Context, c store.ClaimRequest) (
 		if lease, err := d.claim(ctx, waiting, c); lease != nil || err != nil {
 			return lease, err
 		}
+		c.Woken = false
 		d.waits()
 		select {
 		case <-woken:

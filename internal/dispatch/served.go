@@ -6,7 +6,7 @@ import (
 )
 
 // served remembers when each slave got a job last. Of those who are woken together, the
-// first is served who waits longest for one, however often it asked since.
+// first is served who got one longest ago, however often it asked since.
 type served struct {
 	mu   sync.Mutex
 	last map[string]time.Time

@@ -54,7 +54,7 @@ type claiming struct {
 
 func (c *claiming) woken() bool { return c.req.Woken }
 
-// sooner says who waits longer, and comes first.
+// sooner says who got a job longer ago, and comes first.
 func (c *claiming) sooner(o *claiming) int { return c.req.Since.Compare(o.req.Since) }
 
 // dest is where the columns of a claim's row are scanned to.

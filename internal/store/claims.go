@@ -23,7 +23,7 @@ type ClaimRequest struct {
 	Length  time.Duration
 	Most    int // leases that one project may have at once; 0: any number
 
-	Since time.Time // since when it waits, by the caller's clock: of claims made together the longest wait comes first
+	Since time.Time // when the slave got a job last, by the caller's clock: of claims made together the earliest comes first
 	Woken bool      // with others, by work that may be less than they are: it is worth a moment to be together
 
 	Memory   int64              // of the slave, bytes; 0: unknown
@@ -319,7 +319,7 @@ func (s *Store) newClaiming(c ClaimRequest, in lane, k kind, from head, collided
 	for i := range slots {
 		slots[i] = int16(i + 1)
 	}
-	one := &claiming{q: claim, lease: farm.Lease{Length: c.Length}, args: []any{in.target, c.Token, c.Slave, c.Length, c.Request,
+	one := &claiming{q: claim, req: c, lease: farm.Lease{Length: c.Length}, args: []any{in.target, c.Token, c.Slave, c.Length, c.Request,
 		from.place.priority, from.place.rank, from.place.id, slots, from.passed, collided}}
 	if k.needs() {
 		rest := s.heads.peek(lane{target: in.target}).place
@@ -329,7 +329,7 @@ func (s *Store) newClaiming(c ClaimRequest, in lane, k kind, from head, collided
 	}
 	if !k.needs() && !from.looks && !collided {
 		one.kin = &kin{target: in.target, length: c.Length, most: c.Most, first: k.first}
-		one.req, one.from, one.slots = c, from, slots
+		one.from, one.slots = from, slots
 	}
 	return one
 }

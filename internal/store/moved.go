@@ -32,8 +32,8 @@ const remembered = `interval '30 days'`
 func forgetMoved(ctx context.Context, tx pgx.Tx) error {
 	const q = `
 delete from moved_jobs where audit_id in (
-    select id from audit_trail where action in ('requeue', 'skip', 'unskip', 'recipe') and at < now() - ` + remembered + `)`
-	_, err := tx.Exec(ctx, q)
+    select id from audit_trail where action = any($1) and at < now() - ` + remembered + `)`
+	_, err := tx.Exec(ctx, q, undoable())
 	return err
 }
 

@@ -20,6 +20,10 @@ const (
 	ActionRecipe   = "recipe"
 )
 
+func undoable() []string {
+	return []string{ActionRequeue, ActionPriority, ActionSkip, ActionUnskip, ActionRecipe}
+}
+
 // Others of its actions, that other files write or that are asked for.
 const (
 	ActionUndo   = "undo"

@@ -196,11 +196,12 @@ func (s *Store) AbortSlave(ctx context.Context, name, actor string) (f Freed, ok
 		if err != nil {
 			return err
 		}
-		// As the agent words it; after a hello it has said nothing yet.
+		// As the agent words it; after a hello it has said nothing yet. Its word may have been
+		// on its way while the lease was, in the other direction.
 		const rests = `
 select s.doing <> '' and s.doing not like 'building %' and s.last_seen > coalesce((
     select max(b.started_at) from jobs j join builds b on b.token = j.lease_token
-    where j.lease_slave_id = s.id and j.state = 'leased'), 'infinity')
+    where j.lease_slave_id = s.id and j.state = 'leased'), 'infinity') + interval '10 seconds'
 from slaves s where s.id = $1`
 		var idle bool
 		if err := tx.QueryRow(ctx, rests, id).Scan(&idle); err != nil || idle {

@@ -118,6 +118,7 @@ func TestAbortLeavesFinishedWork(t *testing.T) {
 		w := newWorld(t)
 		w.add("demo", "1.0")
 		w.claim("a", "r1")
+		w.must(w.exec(`update builds set started_at = now() - interval '1 minute'`))
 		_, err := w.Heard(t.Context(), store.Word{Slave: w.slaves["a"], Length: time.Minute, Grace: time.Hour, Pulse: &farm.Pulse{Doing: doing}})
 		w.must(err)
 		if _, ok, err := w.AbortSlave(t.Context(), "a", "root"); ok != aborts || err != nil {
@@ -126,9 +127,9 @@ func TestAbortLeavesFinishedWork(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.add("demo", "1.0")
+	w.claim("a", "r1") // while its word was on its way
 	_, err := w.Heard(t.Context(), store.Word{Slave: w.slaves["a"], Length: time.Minute, Grace: time.Hour, Pulse: &farm.Pulse{Doing: "waiting for work"}})
 	w.must(err)
-	w.claim("a", "r1") // since it said so
 	if _, ok, err := w.AbortSlave(t.Context(), "a", "root"); !ok || err != nil {
 		t.Errorf("aborted %v, %v", ok, err)
 	}

@@ -278,6 +278,9 @@ func (s *Store) wouldRequeue(ctx context.Context, w Requeue) (out Requeued, err 
 		if err != nil {
 			return err
 		}
+		if w.Queued {
+			return nil
+		}
 		c := w.chosen()
 		learnt, err := learntIn(ctx, tx, book, selectable+c.String()+` and `+held+` = ''`, c.args...)
 		if err != nil {

@@ -277,7 +277,12 @@ func TestUndoOfLongAgo(t *testing.T) {
 	w := failures(t)
 	moved, err := w.Requeue(t.Context(), store.Requeue{Selector: store.Selector{Package: "old"}, Actor: "ada"})
 	w.must(err)
-	w.must(w.exec(`update audit_trail set at = now() - interval '31 days' where id = $1`, moved.Audit))
+	risen, err := w.Requeue(t.Context(), store.Requeue{Selector: store.Selector{Package: "old"}, Queued: true, Priority: farm.PriorityNew, Actor: "ada"})
+	w.must(err)
+	if risen.Jobs == 0 {
+		t.Fatal("nothing was queued")
+	}
+	w.must(w.exec(`update audit_trail set at = now() - interval '31 days' where id = any($1)`, []int64{moved.Audit, risen.Audit}))
 	if _, err = w.Undo(t.Context(), moved.Audit, "bob", 1); err == nil || !strings.Contains(err.Error(), "older than 30 days") {
 		t.Errorf("%v", err)
 	}

@@ -113,13 +113,11 @@ func (t *turns[T]) leads(mine *turn[T]) bool {
 	return true
 }
 
-// gather takes the first of those out who wait, to be done with the one that leads.
+// gather takes those out who wait longest, to be done with the one that leads: an order of
+// theirs is for those who are done together, and keeps nobody waiting who came before.
 func (t *turns[T]) gather() []*turn[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.sooner != nil {
-		slices.SortStableFunc(t.waiting, func(a, b *turn[T]) int { return t.sooner(a.work, b.work) })
-	}
 	n := len(t.waiting)
 	if t.most > 0 {
 		n = min(n, t.most-1)

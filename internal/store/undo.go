@@ -103,7 +103,7 @@ from audit_trail a where a.id = $1 for update`
 		return said, err
 	}
 	switch {
-	case !slices.Contains([]string{ActionRequeue, ActionPriority, ActionSkip, ActionUnskip, ActionRecipe}, u.Of.Action):
+	case !slices.Contains(undoable(), u.Of.Action):
 		return said, fmt.Errorf("it is %q of %s: only requeue, priority, skip, unskip and changes of recipes can be taken back", u.Of.Action, u.Of.Subject)
 	case u.Of.Undone != 0:
 		var at time.Time
