@@ -34,7 +34,8 @@ func TestSysv(t *testing.T) {
 		t.Errorf("read again at once: %+v", got)
 	}
 	s.next = time.Time{}
-	if grown := s.look(time.Now()).shared - before.shared; grown < size || grown >= 2*size {
+	// The list is the machine's: a Postgres that ends beside this test takes 4 kB away.
+	if grown := s.look(time.Now()).shared - before.shared; grown < size-size/8 || grown >= 2*size {
 		t.Errorf("a segment of %d bytes: %d more", size, grown)
 	}
 	var none *sysv
