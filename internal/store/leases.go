@@ -25,8 +25,7 @@ const lost = `
         losses = j.losses + case when gone.counts then 1 else 0 end,
         avoids_slave_id = case when gone.counts and exists (
                 select 1 from slaves o join targets t on t.id = j.target_id
-                where o.id <> j.lease_slave_id and o.revoked_at is null and not o.paused and o.last_seen > now() - interval '1 hour'
-                and o.hello -> 'targets' @> jsonb_build_array(jsonb_build_object('target', t.name)))
+                where o.id <> j.lease_slave_id and ` + livesFor + `t.name)))
             then j.lease_slave_id else j.avoids_slave_id end,
         lease_token = null, lease_slave_id = null, lease_deadline = null,
         not_before = now() + case when gone.counts then interval '0' else (

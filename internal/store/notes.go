@@ -20,6 +20,7 @@ const (
 	ActionRecipe   = "recipe"
 )
 
+// undoable are those actions.
 func undoable() []string {
 	return []string{ActionRequeue, ActionPriority, ActionSkip, ActionUnskip, ActionRecipe}
 }

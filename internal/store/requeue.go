@@ -214,6 +214,9 @@ func (w Requeue) priority() farm.Priority {
 // how long it takes, and, unless a maintainer asks again, what it needs of a slave.
 const anew = `losses = 0, faults = 0, timeouts = 0, memory_outs = 0, avoids_slave_id = null`
 
+// wakeMoved wakes who waits for work, of the rows moved; $3 is the channel.
+const wakeMoved = `select pg_notify($3, case when (select count(*) from moved) > 50 then '' else (select ` + queuedAt + ` from moved) end)`
+
 func (w Requeue) action() string {
 	if w.Queued {
 		return ActionPriority
@@ -230,7 +233,7 @@ with moved as (
     from moved_jobs m where m.audit_id = $1 and j.id = m.job_id
     returning j.id, j.target_id, j.priority, j.rank, j.needs_memory, j.needs_packages
 )
-select pg_notify($3, case when (select count(*) from moved) > 50 then '' else (select ` + queuedAt + ` from moved) end)`
+` + wakeMoved
 	_, err := tx.Exec(ctx, q, audit, int16(w.priority()), QueueChannel)
 	return err
 }
@@ -258,7 +261,7 @@ with moved as (
     from moved_jobs m where m.audit_id = $1 and j.id = m.job_id
     returning j.id, j.target_id, j.priority, j.rank, j.needs_memory, j.needs_packages
 )
-select pg_notify($3, case when (select count(*) from moved) > 50 then '' else (select ` + queuedAt + ` from moved) end)`
+` + wakeMoved
 	_, err := tx.Exec(ctx, q, audit, int16(w.priority()), QueueChannel)
 	return err
 }

@@ -26,8 +26,12 @@ func (s *Store) endFailedJob(ctx context.Context, tx pgx.Tx, i Issued, e Ending)
 	return goOn(ctx, tx, i, e, next)
 }
 
-// failedBy reads what the policy must know of the job and of the slaves. A slave is
-// live for an hour after it was heard, unless it is paused.
+// livesFor says of the slave o whether it is live and serves the target whose name follows,
+// with two brackets: it is for an hour after it was heard, unless it is paused.
+const livesFor = `o.revoked_at is null and not o.paused and o.last_seen > now() - interval '1 hour'
+    and o.hello -> 'targets' @> jsonb_build_array(jsonb_build_object('target', `
+
+// failedBy reads what the policy must know of the job and of the slaves.
 func (s *Store) failedBy(ctx context.Context, tx pgx.Tx, i Issued, e Ending) (t farm.Tried, b farm.Bench, err error) {
 	t.Peak, t.Refused = e.Record.PeakRSS, refused(e)
 	if e.Failure.Cause.EndsByItself() {
@@ -42,8 +46,7 @@ select j.timeouts, j.memory_outs, j.time_limit, coalesce((me.hello ->> 'memory')
            and b.cause in ('slave-fault', 'disk', 'network', 'upstream-fault') order by b.id desc limit j.faults),
        j.needs_memory, (select revision from recipe_book)
 from jobs j join slaves me on me.id = $2
-left join slaves o on o.revoked_at is null and not o.paused and o.last_seen > now() - interval '1 hour'
-    and o.hello -> 'targets' @> jsonb_build_array(jsonb_build_object('target', $3::text))
+left join slaves o on ` + livesFor + `$3::text))
 where j.id = $1
 group by j.id, me.id`
 	var causes []string

@@ -25,9 +25,9 @@ func (s *Store) ReadingOf(ctx context.Context, name string) (r Reading, ok bool,
 	return r, true, nil
 }
 
-// JobNeeds tells the recipe of a job, what the job needs of a slave, and what of that the live slave of its
-// target lacks that comes nearest; a target without live slaves lacks nothing: that is
-// another trouble.
+// JobNeeds tells the recipe of a job, what the job needs of a slave, and what of that the
+// live slave of its target lacks that comes nearest; a target without live slaves lacks
+// nothing: that is another trouble.
 func (s *Store) JobNeeds(ctx context.Context, job int64) (n Needed, err error) {
 	const q = `
 select j.needs_memory, coalesce(j.needs_packages, '{}'), t.name, p.name, r.version,
